@@ -1,0 +1,68 @@
+# A fresh machine needs Python >= 3.11 and make; the rest comes by itself. Nothing is done twice without need.
+#
+#   make run     set up, then serve the whole product: console, checkout, sandbox
+#   make test    set up, then run every check and test; PYTEST_ARGS="-k refund" picks some
+#   make lint    style, types and import contracts alone
+#   make format  put the code into the house style
+#   make bench   measure
+#   make lock    renew the lock files from pyproject.toml
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+# Stamps: each stands for work done, and is older than its sources when that has to be done again.
+RUNTIME := .venv/.runtime
+TESTING := .venv/.testing
+CONSOLE := paylink/console/index.html
+CONSOLE_SOURCES := $(shell find agent_ui -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+
+.PHONY: setup run test lint format bench lock clean
+.DEFAULT_GOAL := run
+
+setup: $(RUNTIME) $(CONSOLE)
+	@:
+
+run: setup
+	@exec $(BIN)/paylink serve --demo
+
+test: setup $(TESTING)
+	@.ci/system-packages
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+lint: $(TESTING) $(CONSOLE)
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@.ci/quietly $(BIN)/mypy
+	@.ci/quietly $(BIN)/lint-imports --no-logo
+	@.ci/quietly .ci/npm run lint
+
+format: $(TESTING) $(CONSOLE)
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+	@.ci/quietly .ci/npm run fix
+
+bench: setup $(TESTING)
+	@$(BIN)/python -m tests.bench
+
+lock: $(RUNTIME)
+	@.ci/lock
+
+clean:
+	@rm -rf .venv agent_ui/node_modules paylink/console
+
+$(RUNTIME): requirements.txt requirements-build.txt pyproject.toml .ci/venv .ci/python
+	@.ci/venv requirements.txt requirements-build.txt
+	@touch $@
+
+$(TESTING): $(RUNTIME) requirements-test.txt
+	@.ci/venv requirements-test.txt
+	@touch $@
+
+$(CONSOLE): $(CONSOLE_SOURCES) .ci/console .ci/node requirements-node.txt | $(RUNTIME)
+	@.ci/console
+	@touch $@

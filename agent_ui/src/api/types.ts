@@ -1,0 +1,22 @@
+/** The names the console uses for what the API speaks. Everything comes from the generated schema. */
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Me = Schemas["Me"];
+export type Currency = Schemas["CurrencyOut"];
+export type Link = Schemas["LinkOut"];
+export type LinkStatus = Link["status"];
+export type LinkDraft = Schemas["CreateLink"];
+export type Delivery = Schemas["DeliveryOut"];
+export type ChannelName = Delivery["channel"];
+export type Payment = Schemas["PaymentOut"];
+export type LinkEvent = Schemas["EventOut"];
+export type Preview = Schemas["PreviewOut"];
+export type PreviewRequest = Schemas["PreviewIn"];
+export type ApiKey = Schemas["ApiKeyOut"];
+
+export interface Page<T> {
+  data: T[];
+  has_more: boolean;
+}

@@ -1,0 +1,77 @@
+import { Button, Group, Stack, Text } from "@mantine/core";
+import { useDisclosure } from "@mantine/hooks";
+import { useHandouts } from "../api/queries";
+import type { Delivery, Link } from "../api/types";
+import { inWords, sentenceCase } from "../stream/facts";
+import { CopyButton } from "../ui/CopyButton";
+import { CHANNELS } from "../ui/channels";
+import { Panel } from "../ui/Panel";
+import { DeliveryBadge } from "../ui/StatusBadge";
+import { RelativeTime } from "../ui/Time";
+import classes from "./link.module.css";
+import { QrButton } from "./Qr";
+import { SendAgain } from "./SendAgain";
+
+export function Deliveries({ link }: { link: Link }) {
+  const [opened, dialog] = useDisclosure();
+  const action = link.status === "active" && (
+    <Button size="compact-sm" variant="light" onClick={dialog.open}>
+      Send again
+    </Button>
+  );
+  return (
+    <Panel title="Deliveries" action={action}>
+      {link.deliveries.length === 0 && (
+        <Text size="sm" c="dimmed">
+          Not sent yet.
+        </Text>
+      )}
+      <ul className={classes.rows}>
+        {link.deliveries.map((delivery) => (
+          <Row key={delivery.id} delivery={delivery} link={link} />
+        ))}
+      </ul>
+      <SendAgain link={link} opened={opened} onClose={dialog.close} />
+    </Panel>
+  );
+}
+
+function Row({ delivery, link }: { delivery: Delivery; link: Link }) {
+  const url = useHandouts(link.id).data?.[delivery.id];
+  const active = link.status === "active";
+  return (
+    <li>
+      <Group justify="space-between" wrap="nowrap" align="flex-start">
+        <Stack gap={0} miw={0}>
+          <Text size="sm" fw={550}>
+            {CHANNELS[delivery.channel].label}
+          </Text>
+          {delivery.to && (
+            <Text size="sm" truncate>
+              {delivery.to}
+            </Text>
+          )}
+          <Text size="xs" c="dimmed">
+            <RelativeTime at={delivery.delivered_at ?? delivery.sent_at ?? delivery.created_at} />
+          </Text>
+        </Stack>
+        <DeliveryBadge status={delivery.status} />
+      </Group>
+      {delivery.failure_reason && (
+        <Text size="sm" c="var(--mantine-color-error)" mt={4}>
+          {sentenceCase(inWords(delivery.failure_reason))}
+        </Text>
+      )}
+      {active && delivery.channel === "qr" && (
+        <Group mt={6}>
+          <QrButton link={link.id} delivery={delivery.id} />
+        </Group>
+      )}
+      {active && delivery.channel === "chat" && url && (
+        <Group mt={6}>
+          <CopyButton text={url} label="Copy link" size="compact-sm" />
+        </Group>
+      )}
+    </li>
+  );
+}

@@ -1,0 +1,72 @@
+import { Text } from "@mantine/core";
+import { Link } from "wouter";
+import { useLiveEvents } from "../api/queries";
+import type { Link as PaymentLink } from "../api/types";
+import { useMoney } from "../money/useMoney";
+import { factsOf } from "../stream/facts";
+import { tell } from "../stream/sentences";
+import { channelPhrase } from "../ui/channels";
+import { LinkBadge } from "../ui/StatusBadge";
+import { RelativeTime } from "../ui/Time";
+import classes from "./links.module.css";
+
+export function LinkRow({ link }: { link: PaymentLink }) {
+  const money = useMoney();
+  return (
+    <li>
+      <Link href={`/links/${link.id}`} className={classes.row}>
+        <Text span fw={650} className={classes.amount}>
+          {money(link.amount, link.currency)}
+        </Text>
+        <span className={classes.who}>
+          <Text span truncate fw={550}>
+            {whoIs(link)}
+          </Text>
+          {link.description && (
+            <Text span truncate size="sm" c="dimmed">
+              {link.description}
+            </Text>
+          )}
+        </span>
+        <Text span size="sm" truncate className={classes.reference}>
+          {link.reference}
+        </Text>
+        <Latest link={link} />
+        <span className={classes.status}>
+          <LinkBadge status={link.status} />
+        </span>
+        <Text span size="sm" c="dimmed" className={classes.when}>
+          <RelativeTime at={link.created_at} />
+        </Text>
+      </Link>
+    </li>
+  );
+}
+
+const whoIs = ({ customer }: PaymentLink) =>
+  customer?.name ?? customer?.email ?? customer?.phone ?? "No customer named";
+
+/** What the stream told last while this page was open; before that, what the link itself says. */
+function Latest({ link }: { link: PaymentLink }) {
+  const money = useMoney();
+  const event = useLiveEvents(link.id).data?.findLast(({ type }) => type !== "link.fetched");
+  const told = event && tell(event.type, factsOf(event.data, money));
+  return (
+    <Text span size="sm" c="dimmed" lineClamp={2} className={classes.latest}>
+      {told?.text ?? stateOf(link)}
+    </Text>
+  );
+}
+
+function stateOf({ status, deliveries }: PaymentLink): string {
+  const last = deliveries.at(-1);
+  if (status !== "active" || !last) return "";
+  const words = {
+    queued: "Sending",
+    sent: "Sent",
+    delivered: "Delivered",
+    read: "Read, sent",
+    failed: "Not delivered",
+  };
+  return `${words[last.status]} ${channelPhrase(last.channel)}`;
+}

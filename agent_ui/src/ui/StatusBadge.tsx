@@ -1,0 +1,54 @@
+import { Badge } from "@mantine/core";
+import type { Delivery, LinkStatus, Payment } from "../api/types";
+
+interface Look {
+  label: string;
+  color: string;
+}
+
+export const LINK_STATUS: Record<LinkStatus, Look> = {
+  active: { label: "Active", color: "petrol" },
+  partially_paid: { label: "Partly paid", color: "yellow" },
+  paid: { label: "Paid", color: "green" },
+  expired: { label: "Expired", color: "gray" },
+  canceled: { label: "Canceled", color: "gray" },
+};
+
+const DELIVERY_STATUS: Record<Delivery["status"], Look> = {
+  queued: { label: "Sending", color: "gray" },
+  sent: { label: "Sent", color: "petrol" },
+  delivered: { label: "Delivered", color: "green" },
+  read: { label: "Read", color: "green" },
+  failed: { label: "Failed", color: "red" },
+};
+
+const PAYMENT_STATUS: Record<Payment["status"], Look> = {
+  requires_payment_method: { label: "Waiting for a card", color: "gray" },
+  requires_action: { label: "Bank confirmation", color: "petrol" },
+  processing: { label: "Processing", color: "petrol" },
+  in_review: { label: "Held for a decision", color: "yellow" },
+  requires_capture: { label: "Authorised", color: "petrol" },
+  succeeded: { label: "Succeeded", color: "green" },
+  failed: { label: "Failed", color: "red" },
+  canceled: { label: "Canceled", color: "gray" },
+};
+
+function Status({ look, status }: { look: Look | undefined; status: string }) {
+  return (
+    <Badge variant="light" color={look?.color ?? "gray"} tt="none" fw={600} style={{ flexShrink: 0 }}>
+      {look?.label ?? status}
+    </Badge>
+  );
+}
+
+export const LinkBadge = ({ status }: { status: LinkStatus }) => (
+  <Status look={LINK_STATUS[status]} status={status} />
+);
+
+export const DeliveryBadge = ({ status }: { status: Delivery["status"] }) => (
+  <Status look={DELIVERY_STATUS[status]} status={status} />
+);
+
+export const PaymentBadge = ({ status }: { status: Payment["status"] }) => (
+  <Status look={PAYMENT_STATUS[status]} status={status} />
+);

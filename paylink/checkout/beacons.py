@@ -1,0 +1,99 @@
+"""What the page says its customer is doing. Told to the agent, believed by nobody: a beacon never moves money.
+
+``link.opened`` and ``card_entry.started`` are told once per session, by a conditional update in the transaction that
+appends the event. A later step implies the earlier ones, so that a beacon lost on a poor line leaves no hole and no
+disorder in the timeline.
+"""
+
+from enum import StrEnum
+from typing import Any, Final
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, model_validator
+from sqlalchemy.orm import Session
+
+from paylink.checkout.agents import Device
+from paylink.checkout.models import CheckoutSession
+from paylink.checkout.sessions import Visit
+from paylink.db import table
+from paylink.events import log
+from paylink.events.log import NewEvent
+from paylink.events.types import EventType, Origin
+from paylink.kit.clock import utcnow
+from paylink.links.lifecycle import OPEN
+from paylink.links.models import PaymentLink
+
+# A person completes a few cards and mistypes some more; a program must not fill the timeline.
+MOST_REPEATS: Final = 10
+
+_sessions = table(CheckoutSession)
+_links = table(PaymentLink)
+
+
+class Step(StrEnum):
+    OPENED = "opened"
+    STARTED = "card_entry_started"
+    COMPLETED = "card_entry_completed"
+    INVALID = "card_entry_invalid"
+
+
+class Reason(StrEnum):
+    """What was wrong with the card fields: which field, never what was in it."""
+
+    NUMBER = "number"
+    EXPIRY = "expiry"
+    CVC = "cvc"
+    INCOMPLETE = "incomplete"
+
+
+class Beacon(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    step: Step
+    reason: Reason | None = None
+
+    @model_validator(mode="after")
+    def _reason_of_invalid_only(self) -> "Beacon":
+        if self.reason is not None and self.step is not Step.INVALID:
+            raise ValueError("a reason belongs to card_entry_invalid")
+        return self
+
+
+def note(session: Session, visit: Visit, beacon: Beacon, *, device: Device) -> bool:
+    """Appends what is new in ``beacon``. False when nothing was: told before, too often, or of a link that ended."""
+    still_open = sa.select(_links.c.id).where(_links.c.id == visit.link_id, _links.c.status.in_(OPEN))
+    if session.execute(still_open).one_or_none() is None:
+        return False
+    events = []
+    if _first(session, visit, _sessions.c.opened_at):
+        events.append(_event(EventType.LINK_OPENED, _opened_facts(visit, device)))
+    if beacon.step is not Step.OPENED and _first(session, visit, _sessions.c.card_entry_started_at):
+        events.append(_event(EventType.CARD_ENTRY_STARTED, {}))
+    if beacon.step is Step.COMPLETED and _again(session, visit, _sessions.c.card_entry_completed_count):
+        events.append(_event(EventType.CARD_ENTRY_COMPLETED, {}))
+    if beacon.step is Step.INVALID and _again(session, visit, _sessions.c.card_entry_invalid_count):
+        reason = beacon.reason or Reason.INCOMPLETE
+        events.append(_event(EventType.CARD_ENTRY_INVALID, {"reason": reason.value}))
+    log.append(session, merchant_id=visit.merchant_id, link_id=visit.link_id, events=events)
+    return bool(events)
+
+
+def _first(session: Session, visit: Visit, column: sa.Column[Any]) -> bool:
+    return _changed(session, visit, column.is_(None), {column: utcnow()})
+
+
+def _again(session: Session, visit: Visit, column: sa.Column[Any]) -> bool:
+    return _changed(session, visit, column < MOST_REPEATS, {column: column + 1})
+
+
+def _changed(session: Session, visit: Visit, where: sa.ColumnElement[bool], values: dict[Any, Any]) -> bool:
+    update = sa.update(_sessions).where(_sessions.c.id == visit.id, where).values(values)
+    return session.execute(update.returning(_sessions.c.id)).one_or_none() is not None
+
+
+def _opened_facts(visit: Visit, device: Device) -> dict[str, Any]:
+    return {"channel": visit.channel, "delivery": visit.delivery_id, "device": device.value}
+
+
+def _event(kind: EventType, facts: dict[str, Any]) -> NewEvent:
+    return NewEvent(kind, Origin.PAYER, facts)

@@ -1,0 +1,137 @@
+"""What the page's script asks for, in JSON: beacons, an attempt to pay, how it stands.
+
+Each call needs the link's cookie; each one that changes something also the rendering's nonce, a JSON body and proof
+that this origin's own page sent it.
+"""
+
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from paylink.checkout import beacons
+from paylink.checkout.agents import Device, device
+from paylink.checkout.beacons import Beacon, Step
+from paylink.checkout.door import by_cookie, checkout
+from paylink.checkout.security import NONCE_HEADER, check_nonce, check_own_page
+from paylink.checkout.sessions import Visit
+from paylink.context import Context
+from paylink.errors import BadRequest, Forbidden, Invalid, PaylinkError
+from paylink.kit.cards import contains_card_number
+from paylink.kit.web import client_address
+from paylink.limits import BEACONS_BY_SESSION, PAY_BY_ADDRESS, PAY_BY_SESSION
+from paylink.payments import customer
+from paylink.payments.customer import PageView
+
+# By session and not by address: a phone network puts thousands of customers behind one address.
+CALLS_BY_SESSION: Final = BEACONS_BY_SESSION
+
+Form = TypeVar("Form", bound=BaseModel)
+
+
+class UnsupportedMediaType(PaylinkError):
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
+
+
+class Nothing(BaseModel):
+    """A body that says nothing: amount, currency and link are never the browser's to name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+async def events(request: Request) -> Response:
+    """Takes a beacon: 204, whether it was news or not."""
+    ctx = checkout(request).context
+    visit, _ = await _visit(ctx, request)
+    await ctx.limits.hit(BEACONS_BY_SESSION, "beacons", visit.id)
+    beacon = await _body(request, Beacon)
+    await _note(ctx, visit, beacon, _device(request))
+    return Response(status_code=204)
+
+
+async def payments(request: Request) -> Response:
+    """Begins an attempt: ``{"payment_id", "client_secret", "amount", "currency"}``."""
+    ctx = checkout(request).context
+    visit, _ = await _visit(ctx, request)
+    await _body(request, Nothing)
+    address = client_address(request.scope)
+    await ctx.limits.hit(PAY_BY_ADDRESS, "pay-address", address, closed=True)
+    await ctx.limits.hit(PAY_BY_SESSION, "pay-session", visit.id, closed=True)
+    # Whoever pays has opened the page and entered a card, even if no beacon came through.
+    await _note(ctx, visit, Beacon(step=Step.STARTED), _device(request))
+    started = await customer.start(ctx, link_id=visit.link_id, session_id=visit.id, address=address)
+    return JSONResponse(
+        {
+            "payment_id": started.payment_id,
+            "client_secret": started.client_secret,
+            "amount": started.amount,
+            "currency": started.currency,
+        }
+    )
+
+
+async def refresh(request: Request) -> Response:
+    """Asks the provider about this browser's attempt, not too often, then answers as ``status`` does."""
+    app = checkout(request)
+    ctx = app.context
+    visit, view = await _visit(ctx, request)
+    await ctx.limits.hit(CALLS_BY_SESSION, "status", visit.id)
+    await _body(request, Nothing)
+    if view.payment_id is not None and app.asked.due(view.payment_id):
+        await customer.refresh(ctx, link_id=visit.link_id, session_id=visit.id)
+        view = await ctx.db.read(lambda session: customer.view(session, visit.link_id, session_id=visit.id))
+    return JSONResponse(_status(view))
+
+
+async def status(request: Request) -> Response:
+    """``{"state", "decline", "card"}`` as this browser may know it."""
+    ctx = checkout(request).context
+    found = await by_cookie(ctx, request)
+    if found is None:
+        raise _no_session()
+    await ctx.limits.hit(CALLS_BY_SESSION, "status", found[0].id)
+    return JSONResponse(_status(found[1]))
+
+
+async def _visit(ctx: Context, request: Request) -> tuple[Visit, PageView]:
+    check_own_page(request, ctx.settings)
+    found = await by_cookie(ctx, request)
+    if found is None:
+        raise _no_session()
+    check_nonce(ctx.keyring, found[0].link_id, request.headers.get(NONCE_HEADER, ""))
+    return found
+
+
+def _no_session() -> PaylinkError:
+    return Forbidden("Please open your link again", code="no_session")
+
+
+async def _body(request: Request, form: type[Form]) -> Form:
+    """The body as ``form``. What is wrong with it is not repeated: it could be a card number, in a key or a value."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise UnsupportedMediaType("The body must be application/json")
+    try:
+        text = (await request.body()).decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not JSON", code="invalid_json") from None
+    if contains_card_number(text):
+        raise Invalid.one("body", "card_number_not_allowed", "A card number must never be sent here")
+    try:
+        return form.model_validate_json(text)
+    except ValidationError as error:
+        if any(one["type"] == "json_invalid" for one in error.errors(include_input=False, include_url=False)):
+            raise BadRequest("The body is not JSON", code="invalid_json") from None
+        raise Invalid.one("body", "not_understood", "The body holds something that this call does not know") from None
+
+
+async def _note(ctx: Context, visit: Visit, beacon: Beacon, kind: Device) -> None:
+    await ctx.db.transact(lambda session: beacons.note(session, visit, beacon, device=kind))
+
+
+def _device(request: Request) -> Device:
+    return device(request.headers.get("user-agent", ""))
+
+
+def _status(view: PageView) -> dict[str, Any]:
+    return {"state": view.state.value, "decline": view.decline, "card": view.card}

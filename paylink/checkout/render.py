@@ -1,0 +1,160 @@
+"""Pages as HTML. Every text is English and a message id for gettext; the script gets its texts with the page."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from babel.dates import format_datetime
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse
+
+from paylink.checkout.assets import Assets
+from paylink.kit.money import format_amount
+from paylink.payments.customer import PageState, PageView
+from paylink.psp.base import BrowserSetup
+
+LANGUAGE: Final = "en"
+# States that can still change without the customer's doing: the page asks again by itself.
+WAITING: Final = frozenset({PageState.IN_PROGRESS, PageState.ELSEWHERE, PageState.CHECKING})
+# States after which the link itself has ended.
+ENDED: Final = frozenset({PageState.PAID, PageState.EXPIRED, PageState.CANCELED})
+GONE: Final = frozenset({PageState.EXPIRED, PageState.CANCELED})
+
+TEXTS: Final = {
+    "processing": "Processing your payment. Please keep this page open.",
+    "slow": "This is taking longer than usual. You do not need to pay again; this page shows the result.",
+    "loaderror": "The card form could not be loaded. Please check your internet connection, switch off content "
+    "blockers for this page, then try again.",
+    "offline": "We cannot reach the payment service. Please check your internet connection and try again.",
+    "unknown": "We lost the connection while you were paying. Please wait: this page shows the result as soon as it "
+    "is known. Do not pay again.",
+    "not_confirmed": "The payment was not completed and you have not been charged. Please try again.",
+    "invalid": "Please check your card details.",
+    "retry": "Try again",
+}
+
+
+class Renderer:
+    """Renders with what is the same for the whole process."""
+
+    def __init__(self, assets: Assets, browser: BrowserSetup, *, livemode: bool) -> None:
+        self._browser = browser
+        self._environment = Environment(
+            loader=PackageLoader("paylink.checkout"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.i18n"],
+        )
+        self._environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+        self._environment.globals |= {"assets": assets.urls, "livemode": livemode, "language": LANGUAGE}
+
+    def entry(self, *, scripted: bool) -> HTMLResponse:
+        """The same for every link: no amount, no name, no reference and no token is in it."""
+        return self._page("entry.html", scripted=scripted, data={"kind": "entry"}, provider=self._browser.script_url)
+
+    def not_valid(self) -> HTMLResponse:
+        return self._page("message.html", status=404, **_message(*NOT_VALID))
+
+    def no_session(self) -> HTMLResponse:
+        return self._page("message.html", status=403, **_message(*NO_SESSION))
+
+    def failure(self, status: int, headers: Mapping[str, str] | None = None) -> HTMLResponse:
+        texts = FAILURES.get(status, BROKEN)
+        response = self._page("message.html", status=status, **_message(*texts))
+        response.headers.update(headers or {})
+        return response
+
+    def ended(self, view: PageView) -> HTMLResponse:
+        """For whoever shows the token of a link that has ended, without a session of their own."""
+        status = 410 if view.state in GONE else 200
+        return self._page("ended.html", status=status, view=view, data={"kind": "ended"}, **_facts(view))
+
+    def link(self, view: PageView, *, nonce: str) -> HTMLResponse:
+        """The page of a link as the customer's own session sees it."""
+        if view.state in GONE or (view.state is PageState.PAID and not paid_here(view)):
+            return self.ended(view)
+        template = TEMPLATES.get(view.state, "waiting.html")
+        return self._page(template, view=view, data=self._data(view, nonce), **_facts(view))
+
+    def _data(self, view: PageView, nonce: str) -> dict[str, Any]:
+        data: dict[str, Any] = {
+            "kind": "link",
+            "state": view.state.value,
+            "waiting": view.state in WAITING,
+            "base": f"/pay/{view.link_id}",
+            "nonce": nonce,
+            "texts": TEXTS,
+        }
+        if view.state is PageState.PAYABLE:
+            data |= {
+                "attempted": view.payment_id is not None,
+                "amount": view.amount,
+                "currency": view.currency,
+                "key": self._browser.publishable_key,
+                "script": self._browser.script_url,
+            }
+        return data
+
+    def _page(self, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
+        values.setdefault("scripted", True)
+        return HTMLResponse(self._environment.get_template(template).render(**values), status)
+
+
+TEMPLATES: Final = {PageState.PAYABLE: "pay.html", PageState.PAID: "paid.html", PageState.LOCKED: "locked.html"}
+
+NOT_VALID: Final = (
+    "This link is not valid",
+    "Please check that you copied the whole link, or ask whoever sent it for a new one.",
+)
+NO_SESSION: Final = (
+    "Please open your link again",
+    "For your safety this page closes after a while. Open the link in your message again to see your payment.",
+)
+BROKEN: Final = (
+    "Something went wrong",
+    "This is our fault, not yours. Please try again in a moment.",
+)
+FAILURES: Final = {
+    404: ("Page not found", "Please open the link in your message again."),
+    403: ("Please open your link again", "This request did not come from the payment page."),
+    405: ("Please open your link again", "This page cannot be used in this way."),
+    413: ("Something went wrong", "More was sent than this page takes. Please open your link again."),
+    429: ("Please wait a moment", "There were too many requests from your connection. Please try again in a minute."),
+}
+
+
+def paid_here(view: PageView) -> bool:
+    """Whether this browser's own attempt paid the link: nobody else is told the card."""
+    return view.card is not None
+
+
+def _message(heading: str, text: str) -> dict[str, Any]:
+    return {"heading": heading, "text": text, "data": {"kind": "message"}}
+
+
+def _facts(view: PageView) -> dict[str, Any]:
+    return {"amount": format_amount(view.amount, view.currency), "when": _when(view.paid_at), "card": _card(view.card)}
+
+
+def _when(moment: datetime | None) -> str | None:
+    return format_datetime(moment, "d MMMM y, HH:mm 'UTC'", locale="en_GB") if moment else None
+
+
+BRANDS: Final = {
+    "amex": "American Express",
+    "cartes_bancaires": "Cartes Bancaires",
+    "diners": "Diners Club",
+    "eftpos_au": "Eftpos",
+    "jcb": "JCB",
+    "unionpay": "UnionPay",
+}
+
+
+def _card(card: Mapping[str, str | None] | None) -> str | None:
+    """``Visa ending in 4242``."""
+    if not card or not card.get("last4"):
+        return None
+    brand = card.get("brand") or "card"
+    return f"{BRANDS.get(brand, brand.replace('_', ' ').title())} ending in {card['last4']}"

@@ -1,0 +1,343 @@
+"""The database: a synchronous core behind ``await db.transact(fn)``.
+
+Domain code is plain functions over a SQLAlchemy ``Session``. They run in writer threads, several to a commit, and
+``transact`` returns only when the commit is durable. Nothing inside a transaction can wait for the network, because
+nothing in it can ``await``; and since a function may be run again after a lost race or a broken connection, it must
+have no effect but the database's.
+
+Group commit is why SQLite is fast here: one disk sync for a batch of functions. Every function of a batch has its own
+savepoint, so one that raises takes only itself back.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+T = TypeVar("T")
+
+# One SQLite commit takes at most this many functions: past it the wait outgrows what the shared sync saves.
+SQLITE_BATCH = 64
+# PostgreSQL commits each function by itself. Batches were measured (1, 8 and 64 to a commit, 1 to 8 writers): the two
+# round trips of each savepoint eat what the shared sync saves, and a batch holds rows of many links at once, which is
+# how deadlocks are made.
+POSTGRES_BATCH = 1
+POSTGRES_WRITERS = 4
+READERS = 4
+# A deadlock or a serialisation failure is the database's word for "again": with other batches out of the way.
+ATTEMPTS = 4
+LOCK_TIMEOUT_MS = 5_000
+# No transaction lives longer. The event log relies on it: see events/stream.
+TRANSACTION_TIMEOUT_MS = 15_000
+RETRY_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(sa.types.TypeDecorator[datetime]):
+    """Aware UTC in and out; ``timestamptz`` on PostgreSQL, text that sorts on SQLite."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored")
+        return value.astimezone(UTC).replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+JSON = sa.JSON().with_variant(JSONB(), "postgresql")
+
+
+class Base(DeclarativeBase):
+    metadata = sa.MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON,
+        dict[str, str]: JSON,
+        list[str]: JSON,
+        int: sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+    }
+
+
+def table(entity: type[Base]) -> sa.Table:
+    """The entity's table, for Core statements: several times cheaper than the unit of work on hot paths."""
+    return cast(sa.Table, entity.__table__)
+
+
+@dataclass(slots=True)
+class _Work:
+    run: Callable[[Session], Any]
+    done: Future[Any] | asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop | None
+    signals: set[str] = field(default_factory=set)
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Database:
+    """One database, its writer threads and its readers. Open it where the process starts, close it where it ends."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _with_driver(url)
+        self.sqlite = self.url.startswith("sqlite")
+        if self.sqlite:
+            Path(sa.make_url(self.url).database or "").parent.mkdir(parents=True, exist_ok=True)
+        writers, self._batch_limit = (1, SQLITE_BATCH) if self.sqlite else (POSTGRES_WRITERS, POSTGRES_BATCH)
+        self.engine = _engine(self.url, read_only=False, size=writers + 2)
+        self._read_engine = _engine(self.url, read_only=True, size=READERS)
+        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._write_forever, name=f"db-writer-{n}", daemon=True) for n in range(writers)
+        ]
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="db-reader")
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._closed = False
+        for thread in self._threads:
+            thread.start()
+
+    def listen(self, name: str, call: Callable[[], None]) -> None:
+        """``call`` runs after each commit that signalled ``name``: in the waiter's event loop, or in the writer's
+        thread where the waiter has none."""
+        self._listeners.setdefault(name, []).append(call)
+
+    async def transact(self, fn: Callable[[Session], T]) -> T:
+        """Runs ``fn`` in a transaction and returns its result once that is committed."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[T] = loop.create_future()
+        self._submit(_Work(fn, waiter, loop))
+        return await waiter
+
+    def transact_sync(self, fn: Callable[[Session], T]) -> T:
+        """``transact`` for threads and commands that have no event loop."""
+        done: Future[T] = Future()
+        self._submit(_Work(fn, done, None))
+        return done.result()
+
+    async def read(self, fn: Callable[[Session], T]) -> T:
+        """Runs ``fn`` in a read-only transaction, beside the writers."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_sync, fn)
+
+    def read_sync(self, fn: Callable[[Session], T]) -> T:
+        with self._read_engine.connect() as connection, Session(connection, expire_on_commit=False) as session:
+            return fn(session)
+
+    def close(self) -> None:
+        """Finishes what was submitted, then lets go of every connection."""
+        if self._closed:
+            return
+        self._closed = True
+        for _ in self._threads:
+            self._work.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._readers.shutdown()
+        self.engine.dispose()
+        self._read_engine.dispose()
+
+    def _submit(self, work: _Work) -> None:
+        if self._closed:
+            raise RuntimeError("the database is closed")
+        self._work.put(work)
+
+    def _write_forever(self) -> None:
+        connection: sa.Connection | None = None
+        while (first := self._work.get()) is not None:
+            batch = self._gather(first)
+            try:
+                connection = connection or self.engine.connect()
+                self._commit_batch(connection, batch)
+            except BaseException as error:  # the thread must outlive whatever the driver does
+                _discard(connection)
+                connection = None
+                self._recover(batch, error)
+            self._tell(batch)
+        if connection is not None:
+            connection.close()
+
+    def _gather(self, first: _Work) -> list[_Work]:
+        batch = [first]
+        with suppress(queue.Empty):
+            while len(batch) < self._batch_limit:
+                work = self._work.get_nowait()
+                if work is None:
+                    self._work.put(None)
+                    break
+                batch.append(work)
+        return batch
+
+    def _commit_batch(self, connection: sa.Connection, batch: list[_Work]) -> None:
+        transaction = connection.begin()
+        for work in batch:
+            _run(connection, work, savepoint=len(batch) > 1)
+        if len(batch) == 1 and batch[0].error is not None:
+            transaction.rollback()
+        else:
+            _commit(transaction)
+        for work in batch:
+            if _worth_repeating(work.error):
+                self._repeat(work)
+
+    def _recover(self, batch: list[_Work], error: BaseException) -> None:
+        """The batch's transaction was lost as a whole. Each function runs again on its own, unless the loss was in
+        COMMIT: then the outcome is unknown, the caller hears of it, and its idempotency key makes a second try safe."""
+        for work in batch:
+            if isinstance(error, CommitFailed):
+                work.error = error
+            else:
+                self._repeat(work)
+
+    def _repeat(self, work: _Work) -> None:
+        for _ in range(ATTEMPTS - 1):
+            work.error, work.signals = None, set()
+            try:
+                with self.engine.connect() as connection:
+                    transaction = connection.begin()
+                    _run(connection, work, savepoint=False)
+                    if work.error is None:
+                        _commit(transaction)
+            except Exception as error:
+                work.error = error
+            if not _worth_repeating(work.error):
+                return
+
+    def _tell(self, batch: list[_Work]) -> None:
+        """Wakes the waiters: one call into each event loop for the whole batch."""
+        loops: dict[asyncio.AbstractEventLoop | None, list[_Work]] = {}
+        for work in batch:
+            loops.setdefault(work.loop, []).append(work)
+        for loop, works in loops.items():
+            if loop is None:
+                self._resolve(works)
+            else:
+                with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    loop.call_soon_threadsafe(self._resolve, works)
+
+    def _resolve(self, works: list[_Work]) -> None:
+        for name in set().union(*(work.signals for work in works if work.error is None)):
+            for call in self._listeners.get(name, ()):
+                call()
+        for work in works:
+            if work.done.done():
+                continue
+            if work.error is not None:
+                work.done.set_exception(work.error)
+            else:
+                work.done.set_result(work.result)
+
+
+class CommitFailed(Exception):
+    """The connection was lost inside COMMIT: the transaction may be durable or not."""
+
+
+def _commit(transaction: sa.RootTransaction) -> None:
+    try:
+        transaction.commit()
+    except Exception as error:
+        raise CommitFailed(str(error)) from error
+
+
+def signal(session: Session, name: str) -> None:
+    """Calls the listeners to ``name`` once the transaction is committed. For bells only: what must not be lost
+    belongs in the transaction."""
+    session.info.setdefault("signals", set()).add(name)
+
+
+def _run(connection: sa.Connection, work: _Work, *, savepoint: bool) -> None:
+    cursor: Any = connection.connection.driver_connection
+    if savepoint:
+        cursor.execute("SAVEPOINT item")
+    session = Session(connection, expire_on_commit=False)
+    try:
+        work.result = work.run(session)
+        session.flush()
+        work.signals = session.info.get("signals", set())
+        if savepoint:
+            cursor.execute("RELEASE SAVEPOINT item")
+    except Exception as error:
+        work.error, work.result = error, None
+        if savepoint:
+            cursor.execute("ROLLBACK TO SAVEPOINT item")
+    finally:
+        session.close()
+
+
+def _worth_repeating(error: BaseException | None) -> bool:
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated or getattr(error.orig, "sqlstate", None) in RETRY_SQLSTATES:
+        return True
+    return isinstance(error, OperationalError) and "database is locked" in str(error.orig)
+
+
+def _discard(connection: sa.Connection | None) -> None:
+    if connection is not None:
+        with suppress(Exception):
+            connection.invalidate()
+            connection.close()
+
+
+def _with_driver(url: str) -> str:
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    return url
+
+
+def _engine(url: str, *, read_only: bool, size: int) -> sa.Engine:
+    if url.startswith("sqlite"):
+        engine = sa.create_engine(url, pool_size=size, connect_args={"timeout": 10, "check_same_thread": False})
+        event.listen(engine, "connect", _sqlite_reader if read_only else _sqlite_writer)
+        if not read_only:
+            event.listen(engine, "begin", _begin_immediate)
+        return engine
+    options = (
+        f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={TRANSACTION_TIMEOUT_MS} "
+        f"-c idle_in_transaction_session_timeout={TRANSACTION_TIMEOUT_MS} "
+        f"-c default_transaction_read_only={'on' if read_only else 'off'} -c timezone=UTC"
+    )
+    return sa.create_engine(
+        url, pool_size=size, max_overflow=0, pool_pre_ping=read_only, connect_args={"options": options}
+    )
+
+
+def _sqlite_writer(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself: see _begin_immediate
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA busy_timeout=10000")
+
+
+def _sqlite_reader(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA busy_timeout=10000")
+    connection.execute("PRAGMA query_only=ON")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

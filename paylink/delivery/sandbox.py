@@ -1,0 +1,77 @@
+"""The carrier for development and tests: the sandbox's phone and mailbox, over HTTP like any carrier."""
+
+import base64
+import hmac
+import json
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import httpx
+
+from paylink.delivery.base import CallbackRefused, FinalRefusal, Message, Report, TemporaryFault
+from paylink.delivery.states import DeliveryStatus
+from paylink.kit.crypto import same
+
+TIMEOUT_S = 5.0
+# Standard Webhooks: a signature older, or from further in the future, may be a replay.
+TOLERANCE_S = 300
+
+
+class SandboxCarrier:
+    name = "sandbox"
+
+    def __init__(self, url: str, secret: str) -> None:
+        self._secret = secret
+        self._client = httpx.AsyncClient(
+            base_url=url, timeout=TIMEOUT_S, headers={"Authorization": f"Bearer {secret}"}, trust_env=False
+        )
+
+    async def send(self, message: Message) -> str:
+        body = {
+            "id": message.id,
+            "channel": message.channel,
+            "to": message.to,
+            "subject": message.subject,
+            "text": message.text,
+            "html": message.html,
+        }
+        try:
+            answer = await self._client.post("/_messages", json=body)
+            content = answer.json() if answer.content else {}
+        except (httpx.HTTPError, ValueError) as error:
+            raise TemporaryFault("The carrier could not be reached") from error
+        if answer.status_code == httpx.codes.ACCEPTED and isinstance(content.get("message_id"), str):
+            return str(content["message_id"])
+        if answer.is_client_error and answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+            raise FinalRefusal("The carrier refused the address")
+        raise TemporaryFault("The carrier had a fault")
+
+    def parse_callback(self, body: bytes, headers: Mapping[str, str]) -> Sequence[Report]:
+        self._verify(body, headers)
+        try:
+            content = json.loads(body)
+            return [
+                Report(
+                    id=str(content["id"]),
+                    reference=str(content["reference"]),
+                    status=DeliveryStatus(content["status"]),
+                    occurred_at=datetime.fromisoformat(content["occurred_at"]),
+                    reason=content.get("reason"),
+                )
+            ]
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise CallbackRefused("not a delivery report") from error
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    def _verify(self, body: bytes, headers: Mapping[str, str]) -> None:
+        message_id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+        if not stamp.isdigit() or len(stamp) > 12 or abs(time.time() - int(stamp)) > TOLERANCE_S:
+            raise CallbackRefused("no timestamp, or one too far from now")
+        signed = f"{message_id}.{stamp}.".encode() + body
+        wanted = base64.b64encode(hmac.digest(self._secret.encode(), signed, "sha256")).decode()
+        given = headers.get("webhook-signature", "").split()
+        if not any(same(f"v1,{wanted}", signature) for signature in given):
+            raise CallbackRefused("the signature does not fit")

@@ -1,0 +1,95 @@
+"""The event log: appended in the transaction that made the fact true, read by everyone who tells of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from paylink.db import signal, table
+from paylink.events.types import Event, EventCounter, EventType, Origin
+from paylink.kit.clock import utcnow
+from paylink.kit.ids import new_id
+
+# The signal rung after each commit that appended: see Database.listen.
+BELL = "events"
+PAGE = 500
+
+_counters = table(EventCounter)
+_events = table(Event)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """``data`` goes to agents, CRMs and logs: ids, states, codes and masked values only."""
+
+    type: EventType
+    origin: Origin
+    data: dict[str, Any] = field(default_factory=dict)
+    occurred_at: datetime | None = None
+
+
+def append(session: Session, *, merchant_id: str, link_id: str, events: Sequence[NewEvent]) -> None:
+    """Adds facts about one link, in order.
+
+    The counter's row stays locked until the commit, so a later event of the same link gets a later ``seq``, a later
+    ``id`` and a later commit: within a link nothing is ever out of order.
+    """
+    if not events:
+        return
+    last_seq = _advance(session, link_id, len(events))
+    now = utcnow()
+    session.execute(
+        sa.insert(_events),
+        [
+            {
+                "public_id": new_id("evt"),
+                "merchant_id": merchant_id,
+                "link_id": link_id,
+                "seq": last_seq - len(events) + position,
+                "type": event.type.value,
+                "origin": event.origin.value,
+                "occurred_at": event.occurred_at or now,
+                "data": event.data,
+            }
+            for position, event in enumerate(events, start=1)
+        ],
+    )
+    signal(session, BELL)
+
+
+def _advance(session: Session, link_id: str, count: int) -> int:
+    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgres_insert
+    statement = insert(_counters).values(link_id=link_id, last_seq=count)
+    statement = statement.on_conflict_do_update(
+        index_elements=[_counters.c.link_id], set_={"last_seq": _counters.c.last_seq + count}
+    )
+    return int(session.execute(statement.returning(_counters.c.last_seq)).scalar_one())
+
+
+def timeline(
+    session: Session, *, merchant_id: str, link_id: str, after_seq: int = 0, limit: int = PAGE
+) -> Sequence[sa.Row[Any]]:
+    """A link's events, oldest first."""
+    return session.execute(
+        sa.select(*_events.c)
+        .where(_events.c.link_id == link_id, _events.c.merchant_id == merchant_id, _events.c.seq > after_seq)
+        .order_by(_events.c.seq)
+        .limit(limit)
+    ).all()
+
+
+def between(
+    session: Session, *, merchant_id: str, link_id: str | None, after: int, up_to: int, limit: int = PAGE
+) -> Sequence[sa.Row[Any]]:
+    """What a reader of the stream missed: ids in (``after``, ``up_to``], oldest first."""
+    query = sa.select(*_events.c).where(
+        _events.c.merchant_id == merchant_id, _events.c.id > after, _events.c.id <= up_to
+    )
+    if link_id is not None:
+        query = query.where(_events.c.link_id == link_id)
+    return session.execute(query.order_by(_events.c.id).limit(limit)).all()

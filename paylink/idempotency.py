@@ -1,0 +1,162 @@
+"""``Idempotency-Key``: the same key and body bring the first answer again, another body is refused.
+
+The answer is kept sealed, since it may hold the one URL or key that is shown only once. Two shapes of use:
+
+- ``remember`` inside the transaction that does the work: the answer and its effect are one commit.
+- ``begin`` before and ``finish`` after work that calls a provider in between. A crash between the two leaves a claim
+  that the next request with the key takes over; the work itself must then find what it already did.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from paylink.db import Base, table
+from paylink.errors import BadRequest, Conflict
+from paylink.kit.clock import utcnow
+from paylink.kit.crypto import Keyring, fingerprint
+
+MAX_LENGTH = 255
+# Stripe keeps keys for at least a day; after that a repeat is new work.
+KEEP = timedelta(hours=24)
+# A claim without an answer for this long belongs to a process that died.
+CLAIM_LEASE = timedelta(seconds=60)
+PURPOSE = "idempotency"
+
+
+class IdempotencyKey(Base):
+    __tablename__ = "idempotency_keys"
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[str]
+    status: Mapped[int | None]
+    answer_sealed: Mapped[bytes | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
+
+
+_keys = table(IdempotencyKey)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: Any
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that named a key. ``scope`` is the merchant and the route, so that keys of two calls never meet."""
+
+    scope: str
+    key: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, key: str | None, *, scope: str, body: bytes) -> "Request | None":
+        if key is None:
+            return None
+        if not key or len(key) > MAX_LENGTH or not key.isprintable():
+            raise BadRequest(
+                f"Idempotency-Key must be 1 to {MAX_LENGTH} printable characters", code="bad_idempotency_key"
+            )
+        return cls(scope, key, fingerprint(body))
+
+
+def replay(session: Session, request: Request | None, keyring: Keyring) -> Answer | None:
+    """The stored answer, or ``None`` when this is the first time. Raises ``Conflict`` for another body."""
+    if request is None:
+        return None
+    row = session.execute(
+        sa.select(_keys).where(_keys.c.scope == request.scope, _keys.c.key == request.key)
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.created_at < utcnow() - KEEP:
+        session.execute(sa.delete(_keys).where(_keys.c.scope == request.scope, _keys.c.key == request.key))
+        return None
+    if row.fingerprint != request.fingerprint:
+        raise Conflict("This Idempotency-Key was used with another body", code="idempotency_key_reused")
+    if row.status is None:
+        _take_over(session, request, row.created_at)
+        return None
+    body = keyring.unseal(row.answer_sealed, purpose=PURPOSE, bound_to=_bound_to(request))
+    return Answer(row.status, json.loads(body), replayed=True)
+
+
+def remember(session: Session, request: Request | None, keyring: Keyring, answer: Answer) -> Answer:
+    """Keeps the answer in the transaction that does the work. Of two at once one fails on the key, and then replays."""
+    if request is not None:
+        session.execute(
+            sa.insert(_keys),
+            {
+                "scope": request.scope,
+                "key": request.key,
+                "fingerprint": request.fingerprint,
+                "created_at": utcnow(),
+                **_sealed(request, keyring, answer),
+            },
+        )
+    return answer
+
+
+def begin(session: Session, request: Request | None, keyring: Keyring) -> Answer | None:
+    """Claims the key before work that leaves the transaction; the stored answer if there is one already."""
+    if request is None:
+        return None
+    found = replay(session, request, keyring)
+    if found is None:
+        statement = sa.insert(_keys).from_select(
+            ["scope", "key", "fingerprint", "created_at"],
+            sa.select(
+                sa.literal(request.scope),
+                sa.literal(request.key),
+                sa.literal(request.fingerprint),
+                sa.literal(utcnow(), _keys.c.created_at.type),
+            ).where(~sa.exists().where(_keys.c.scope == request.scope, _keys.c.key == request.key)),
+        )
+        session.execute(statement)
+    return found
+
+
+def finish(session: Session, request: Request | None, keyring: Keyring, answer: Answer) -> Answer:
+    if request is not None:
+        session.execute(
+            sa.update(_keys)
+            .where(_keys.c.scope == request.scope, _keys.c.key == request.key)
+            .values(_sealed(request, keyring, answer))
+        )
+    return answer
+
+
+def forget(session: Session, request: Request | None) -> None:
+    """Gives a claim back after work that was refused and had no effect, so that it can be asked again."""
+    if request is not None:
+        session.execute(
+            sa.delete(_keys).where(_keys.c.scope == request.scope, _keys.c.key == request.key, _keys.c.status.is_(None))
+        )
+
+
+def _take_over(session: Session, request: Request, claimed_at: datetime) -> None:
+    if claimed_at > utcnow() - CLAIM_LEASE:
+        raise Conflict("A request with this Idempotency-Key is being worked on", code="idempotency_key_in_use")
+    session.execute(
+        sa.update(_keys).where(_keys.c.scope == request.scope, _keys.c.key == request.key).values(created_at=utcnow())
+    )
+
+
+def _sealed(request: Request, keyring: Keyring, answer: Answer) -> dict[str, Any]:
+    body = json.dumps(answer.body, separators=(",", ":")).encode()
+    return {
+        "status": answer.status,
+        "answer_sealed": keyring.seal(body, purpose=PURPOSE, bound_to=_bound_to(request)),
+    }
+
+
+def _bound_to(request: Request) -> str:
+    return f"{request.scope}\n{request.key}"

@@ -1,0 +1,71 @@
+"""Structured logs. What passes here is redacted: nobody has to remember not to log a secret."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from paylink.kit.cards import find_card_numbers
+
+# Link tokens in paths, API keys, provider secrets, bearer credentials.
+SECRETS = re.compile(
+    r"(/p/)[A-Za-z0-9_-]{16,}|\b(plk_(?:test|live)_|sk_(?:test|live)_|rk_(?:test|live)_|whsec_)[A-Za-z0-9_-]+"
+    r"|(Bearer )\S+|(pi_[A-Za-z0-9]+_secret_)[A-Za-z0-9]+"
+)
+HIDDEN_KEYS = frozenset(
+    {"authorization", "cookie", "set-cookie", "password", "token", "secret", "client_secret", "key"}
+)
+REDACTED = "[redacted]"
+
+
+def redact(text: str) -> str:
+    """The text without card numbers, tokens, keys and secrets."""
+    text = SECRETS.sub(lambda match: next(filter(None, match.groups())) + REDACTED, text)
+    if sum(char.isdigit() for char in text) < 13:
+        return text
+    for match in find_card_numbers(text):
+        text = text.replace(match.group(), REDACTED)
+    return text
+
+
+def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = REDACTED if name.lower() in HIDDEN_KEYS - {"key"} else redact(value)
+    return event
+
+
+def configure(*, level: str, json: bool) -> None:
+    """One stream, standard error; JSON lines in production, readable lines on a terminal."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.stdlib.ExtraAdder(),
+    ]
+    final: list[Any] = (
+        [structlog.processors.format_exc_info, _redact_event, structlog.processors.JSONRenderer()]
+        if json
+        else [structlog.processors.format_exc_info, _redact_event, structlog.dev.ConsoleRenderer(colors=False)]
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "stripe", "dbos", "sse_starlette.sse", "alembic"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

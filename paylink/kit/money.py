@@ -1,0 +1,78 @@
+"""Amounts in minor units and how people read them. The exponent is ISO 4217's, never CLDR's.
+
+CLDR rounds 13 currencies to other digits than ISO 4217 (it writes a dinar of Iraq without its thousandths), so every
+pattern here gets its fraction digits from the ISO table.
+"""
+
+import re
+from decimal import Decimal
+from functools import cache
+
+from babel import Locale, UnknownLocaleError
+from babel.numbers import NumberPattern, get_currency_name, get_currency_symbol, parse_pattern
+from iso4217 import Currency
+
+# Stripe's largest charge is eight digits of the minor unit (docs.stripe.com/currencies, "minimum and maximum").
+MAX_AMOUNT = 99_999_999
+# ISO 4217 lists these for funds, metals and tests; nobody pays a bill in them.
+NOT_MONEY = frozenset(
+    {"XAU", "XAG", "XPT", "XPD", "XBA", "XBB", "XBC", "XBD", "XDR", "XSU", "XUA", "XTS", "XXX"}
+    | {"CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "BOV"}
+)
+DEFAULT_LOCALE = "en_GB"
+
+
+class UnknownCurrency(ValueError):
+    """Not an ISO 4217 code in which a person can pay."""
+
+
+@cache
+def exponent(currency: str) -> int:
+    """How many decimals the currency has: 2 for GBP, 0 for JPY, 3 for KWD."""
+    if currency not in currencies():
+        raise UnknownCurrency(currency)
+    return currencies()[currency]
+
+
+@cache
+def currencies() -> dict[str, int]:
+    """Every payable ISO 4217 code with its exponent."""
+    return {c.code: int(c.exponent or 0) for c in Currency if c.code not in NOT_MONEY and c.exponent is not None}
+
+
+def currency_name(currency: str, locale: str = DEFAULT_LOCALE) -> str:
+    return get_currency_name(currency, locale=_locale(locale))
+
+
+def format_amount(amount: int, currency: str, locale: str = DEFAULT_LOCALE) -> str:
+    """``4999, "GBP"`` → ``£49.99``: the symbol where the locale puts it, the digits of ISO 4217."""
+    digits = exponent(currency)
+    pattern = _pattern(_locale(locale), digits)
+    value = Decimal(amount).scaleb(-digits)
+    return str(pattern.apply(value, _locale(locale), currency=currency, currency_digits=False))
+
+
+def format_plain(amount: int, currency: str) -> str:
+    """``49.99 GBP``: the same everywhere, for logs, CSV and machines."""
+    digits = exponent(currency)
+    whole, rest = divmod(amount, 10**digits)
+    return f"{whole}.{rest:0{digits}d} {currency}" if digits else f"{whole} {currency}"
+
+
+def symbol(currency: str, locale: str = DEFAULT_LOCALE) -> str:
+    return get_currency_symbol(currency, locale=_locale(locale))
+
+
+@cache
+def _pattern(locale: Locale, digits: int) -> NumberPattern:
+    text = locale.currency_formats["standard"].pattern
+    fraction = "." + "0" * digits if digits else ""
+    return parse_pattern(re.sub(r"0(\.[0#]+)?", f"0{fraction}", text, count=0))
+
+
+@cache
+def _locale(tag: str) -> Locale:
+    try:
+        return Locale.parse(tag.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return Locale.parse(DEFAULT_LOCALE)

@@ -1,0 +1,50 @@
+"""Rate limits: per process in memory, shared by all nodes through Redis where there is one."""
+
+import math
+import time
+
+import structlog
+from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.strategies import MovingWindowRateLimiter
+
+from paylink.errors import TooManyRequests, Unavailable
+
+log = structlog.get_logger(__name__)
+
+# What one address, one account, one key or one link may do. Named by what is counted.
+SIGN_IN_BY_ADDRESS = parse("30/minute")
+SIGN_IN_BY_EMAIL = parse("10/minute")
+API_BY_KEY = parse("6000/minute")
+CHECKOUT_BY_ADDRESS = parse("120/minute")
+BEACONS_BY_SESSION = parse("120/minute")
+# Card testing is stopped here: a person needs a few tries, a robot thousands.
+PAY_BY_SESSION = parse("20/hour")
+PAY_BY_ADDRESS = parse("60/hour")
+
+
+class Limits:
+    """``hit`` counts one and raises ``TooManyRequests`` when that is one too many."""
+
+    def __init__(self, *, enabled: bool, redis_url: str | None) -> None:
+        self._enabled = enabled
+        storage: Storage = (
+            RedisStorage(f"async+{redis_url}", implementation="redispy") if redis_url else MemoryStorage()
+        )
+        self._limiter = MovingWindowRateLimiter(storage)
+
+    async def hit(self, rule: RateLimitItem, *key: str, closed: bool = False) -> None:
+        """``closed``: with the counters out of reach, refuse (attempts to pay) rather than let pass (reading)."""
+        if not self._enabled:
+            return
+        try:
+            allowed = await self._limiter.hit(rule, *key)
+            reset_at = 0.0 if allowed else (await self._limiter.get_window_stats(rule, *key)).reset_time
+        except Exception as error:  # each storage has errors of its own
+            log.warning("rate_limit_unavailable", error=type(error).__name__)
+            if closed:
+                raise Unavailable("Please try again in a moment", retry_after=5) from None
+            return
+        if not allowed:
+            wait = max(1, math.ceil(reset_at - time.time()))
+            raise TooManyRequests(f"Too many tries; please wait {wait} seconds", retry_after=wait)

@@ -1,0 +1,204 @@
+"""``/v1/payment_links``: make, list, read, follow, send again."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from paylink import idempotency
+from paylink.accounts.auth import Caller
+from paylink.accounts.scope import Principal
+from paylink.context import Context, Ctx
+from paylink.delivery import qr
+from paylink.delivery import service as deliveries
+from paylink.delivery.schemas import DeliveryIn, DeliveryOut, delivery_form, shows_url, wanted
+from paylink.delivery.service import Added, Wanted
+from paylink.delivery.states import DIRECT
+from paylink.events import log
+from paylink.events.types import public_form
+from paylink.idempotency import Answer
+from paylink.links import service, tokens
+from paylink.links.models import LinkStatus
+from paylink.links.schemas import CreateLink, EventList, LinkList, LinkOut, link_form, row_of
+
+router = APIRouter(prefix="/v1/payment_links", tags=["Payment links"])
+
+IdempotencyKey = Annotated[str | None, Header(description="Repeat safely: the same key and body, the same answer")]
+
+
+@router.post("", status_code=201, response_model=LinkOut, summary="Make a payment link and send it")
+async def create(
+    request: Request, body: CreateLink, caller: Caller, ctx: Ctx, idempotency_key: IdempotencyKey = None
+) -> Response:
+    new, sends = body.new_link(), _wanted(ctx, body)
+    key = idempotency.Request.of(idempotency_key, scope=f"{caller.merchant_id}:create_link", body=await request.body())
+
+    def work(session: Session) -> Answer:
+        if found := idempotency.replay(session, key, ctx.keyring):
+            return found
+        made = service.create(session, caller, new)
+        added, events = deliveries.add(
+            session,
+            ctx.jobs,
+            ctx.keyring,
+            link_id=made.row["id"],
+            merchant_id=caller.merchant_id,
+            wanted=[Wanted(DIRECT, None), *sends],
+            origin=caller.origin,
+        )
+        log.append(session, merchant_id=caller.merchant_id, link_id=made.row["id"], events=[made.event, *events])
+        form = link_form(
+            made.row,
+            customer=made.customer,
+            deliveries=[_with_url(ctx, one) for one in added[1:]],
+            url=tokens.url(ctx.settings.checkout_url, added[0].token),
+        )
+        return idempotency.remember(session, key, ctx.keyring, Answer(201, form))
+
+    return respond(await once(ctx, work))
+
+
+@router.get("", response_model=LinkList, summary="Find payment links, newest first")
+async def search(
+    caller: Caller,
+    ctx: Ctx,
+    status: Annotated[list[LinkStatus], Query()] = [],  # noqa: B006 - FastAPI reads it, nobody writes it
+    reference: Annotated[str | None, Query(max_length=200)] = None,
+    customer: Annotated[str | None, Query(max_length=64)] = None,
+    q: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 25,
+    starting_after: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
+    filters = service.Filters(status, reference, customer, q)
+
+    def work(session: Session) -> tuple[list[dict[str, Any]], bool]:
+        found, more = service.search(session, caller, filters, limit=limit, starting_after=starting_after)
+        people = service.customers_of(session, found)
+        sent = deliveries.of_links(session, [link.id for link in found])
+        forms = [
+            link_form(
+                row_of(link),
+                customer=people.get(link.customer_id or ""),
+                deliveries=[delivery_form(vars(one)) for one in sent[link.id]],
+            )
+            for link in found
+        ]
+        return forms, more
+
+    data, more = await ctx.db.read(work)
+    return JSONResponse({"object": "list", "data": data, "has_more": more})
+
+
+@router.get("/{link_id}", response_model=LinkOut, summary="One payment link")
+async def get(link_id: str, caller: Caller, ctx: Ctx) -> Response:
+    return JSONResponse(await ctx.db.read(lambda session: read_link(session, caller, link_id)))
+
+
+@router.get("/{link_id}/events", response_model=EventList, summary="The link's timeline, oldest first")
+async def events(
+    link_id: str,
+    caller: Caller,
+    ctx: Ctx,
+    after_seq: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 500,
+) -> Response:
+    def work(session: Session) -> list[dict[str, Any]]:
+        link = service.get(session, caller, link_id)
+        rows = log.timeline(
+            session, merchant_id=link.merchant_id, link_id=link.id, after_seq=after_seq, limit=limit + 1
+        )
+        return [public_form(row) for row in rows]
+
+    found = await ctx.db.read(work)
+    return JSONResponse({"object": "list", "data": found[:limit], "has_more": len(found) > limit})
+
+
+@router.post("/{link_id}/deliveries", status_code=201, response_model=DeliveryOut, summary="Send it again")
+async def deliver(
+    request: Request,
+    link_id: str,
+    body: DeliveryIn,
+    caller: Caller,
+    ctx: Ctx,
+    idempotency_key: IdempotencyKey = None,
+) -> Response:
+    key = idempotency.Request.of(
+        idempotency_key, scope=f"{caller.merchant_id}:deliver:{link_id}", body=await request.body()
+    )
+
+    def work(session: Session) -> Answer:
+        if found := idempotency.replay(session, key, ctx.keyring):
+            return found
+        link = service.get(session, caller, link_id)
+        person = service.customers_of(session, [link]).get(link.customer_id or "")
+        phone, email = (person.phone, person.email) if person else (None, None)
+        send = wanted(body, phone=phone, email=email, field="", available=ctx.channels)
+        added = deliveries.add_to_open_link(
+            session, ctx.jobs, ctx.keyring, principal=caller, link_id=link_id, wanted=send
+        )
+        return idempotency.remember(session, key, ctx.keyring, Answer(201, _with_url(ctx, added)))
+
+    return respond(await once(ctx, work))
+
+
+@router.get("/{link_id}/deliveries/{delivery_id}/qr.svg", response_class=Response, summary="Its QR code, SVG")
+async def qr_svg(link_id: str, delivery_id: str, caller: Caller, ctx: Ctx) -> Response:
+    return _image(qr.svg(await _shown_url(ctx, caller, link_id, delivery_id)), "image/svg+xml")
+
+
+@router.get("/{link_id}/deliveries/{delivery_id}/qr.png", response_class=Response, summary="Its QR code, PNG")
+async def qr_png(link_id: str, delivery_id: str, caller: Caller, ctx: Ctx) -> Response:
+    return _image(qr.png(await _shown_url(ctx, caller, link_id, delivery_id)), "image/png")
+
+
+def read_link(session: Session, caller: Principal, link_id: str) -> dict[str, Any]:
+    link = service.get(session, caller, link_id)
+    customer = service.customers_of(session, [link]).get(link.customer_id or "")
+    sent = deliveries.of_links(session, [link.id])[link.id]
+    return link_form(row_of(link), customer=customer, deliveries=[delivery_form(vars(one)) for one in sent])
+
+
+async def once(ctx: Context, work: Any) -> Answer:
+    """Two requests with one key at the same moment: the loser of the race finds the winner's answer."""
+    try:
+        answer: Answer = await ctx.db.transact(work)
+    except IntegrityError:
+        answer = await ctx.db.transact(work)
+    return answer
+
+
+def respond(answer: Answer) -> Response:
+    headers = {"Cache-Control": "no-store"} | ({"Idempotent-Replayed": "true"} if answer.replayed else {})
+    return JSONResponse(answer.body, answer.status, headers)
+
+
+def _wanted(ctx: Context, body: CreateLink) -> list[Wanted]:
+    person = body.customer
+    return [
+        wanted(
+            one,
+            phone=person.phone if person else None,
+            email=person.email if person else None,
+            field=f"deliver.{position}.",
+            available=ctx.channels,
+        )
+        for position, one in enumerate(body.deliver)
+    ]
+
+
+def _with_url(ctx: Context, added: Added) -> dict[str, Any]:
+    url = tokens.url(ctx.settings.checkout_url, added.token) if shows_url(added) else None
+    return delivery_form(added.row, url=url)
+
+
+async def _shown_url(ctx: Context, caller: Principal, link_id: str, delivery_id: str) -> str:
+    token = await ctx.db.read(
+        lambda session: deliveries.shown_token(session, ctx.keyring, caller, link_id=link_id, delivery_id=delivery_id)
+    )
+    return tokens.url(ctx.settings.checkout_url, token)
+
+
+def _image(content: bytes, media_type: str) -> Response:
+    return Response(content, media_type=media_type, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,232 @@
+"""The composition root: builds what a process needs for its role, serves it, and takes it down in order."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, AsyncExitStack, nullcontext, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.types import ASGIApp
+
+from paylink.config import Settings, UnsafeSettings
+from paylink.console import create_api
+from paylink.context import Context
+from paylink.db import Database
+from paylink.delivery.base import Carrier
+from paylink.delivery.sandbox import SandboxCarrier
+from paylink.delivery.states import ChannelName
+from paylink.events.bus import make_bell
+from paylink.events.hub import Hub
+from paylink.events.stream import Rights
+from paylink.jobs import JobQueue
+from paylink.limits import Limits
+from paylink.psp.stripe import StripePsp
+from paylink.schema import is_current
+from paylink.worker import Work
+
+log = structlog.get_logger(__name__)
+
+# Streams end at once on a stop; this is for requests that are under way.
+DRAIN_S: Final = 8
+
+
+class Role(StrEnum):
+    ALL = "all"
+    API = "api"
+    CHECKOUT = "checkout"
+    WEBHOOKS = "webhooks"
+    SANDBOX = "sandbox"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What is served: a name for people, and where."""
+
+    name: str
+    task: asyncio.Task[None]
+
+
+class Server(uvicorn.Server):
+    """One of several in a process: the process handles the signals, once, for all."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    def capture_signals(self) -> AbstractContextManager[None]:  # type: ignore[override]
+        return nullcontext()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().startup(sockets)
+        finally:
+            self.listening.set()
+
+
+def build_context(settings: Settings, stack: AsyncExitStack) -> Context:
+    """The database, the bell, the provider; closed again when the stack is."""
+    db = Database(settings.database_url)
+    stack.callback(db.close)
+    jobs = JobQueue(db)
+    stack.callback(jobs.close)
+    redis = settings.redis_url.get_secret_value() if settings.redis_url else None
+    psp = StripePsp(settings.stripe, name=settings.psp.value)
+    stack.push_async_callback(psp.close)
+    carried = carriers_of(settings)
+    return Context(
+        settings=settings,
+        db=db,
+        jobs=jobs,
+        limits=Limits(enabled=settings.rate_limits, redis_url=redis),
+        hub=Hub(db, make_bell(redis)),
+        psp=psp,
+        channels={name.value: name in carried or name in BY_HAND for name in ChannelName},
+    )
+
+
+# What the agent carries needs no carrier.
+BY_HAND: Final = frozenset({ChannelName.CHAT, ChannelName.QR})
+
+
+def carriers_of(settings: Settings) -> frozenset[ChannelName]:
+    return frozenset() if settings.production else frozenset({ChannelName.SMS, ChannelName.EMAIL, ChannelName.CHAT})
+
+
+def build_carriers(settings: Settings, stack: AsyncExitStack) -> dict[str, Carrier]:
+    if settings.production:
+        return {}
+    carrier = SandboxCarrier(settings.sandbox_url, settings.sandbox_messaging_secret)
+    stack.push_async_callback(carrier.close)
+    return {carrier.name: carrier}
+
+
+async def serve(settings: Settings, role: Role, *, ready: Callable[[], None] | None = None) -> None:
+    """Runs until SIGINT or SIGTERM, then drains: streams end, requests finish, jobs at hand are done."""
+    refuse_unsafe(settings, role)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    async with AsyncExitStack() as stack:
+        running = await _start(settings, role, stack)
+        if ready is not None:
+            ready()
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([stopped, *(one.task for one in running)], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        log.info("stopping", role=role.value)
+
+
+def refuse_unsafe(settings: Settings, role: Role) -> None:
+    if settings.production and settings.sqlite and role is not Role.ALL:
+        raise UnsafeSettings("SQLite serves one process: several need PAYLINK_DATABASE_URL=postgresql://…")
+    if settings.production and role is Role.SANDBOX:
+        raise UnsafeSettings("The sandbox never runs in production")
+
+
+async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[Running]:
+    if role is Role.SANDBOX:
+        return [await _serve_app("sandbox", _sandbox_app(settings), settings.sandbox_bind, settings, stack)]
+    ctx = build_context(settings, stack)
+    carriers = build_carriers(settings, stack)
+    running: list[Running] = []
+    if role in {Role.ALL, Role.API, Role.WEBHOOKS}:
+        await ctx.hub.start()
+        api = create_api(
+            ctx,
+            carriers=carriers,
+            readiness=readiness(ctx),
+            rights=Rights(ctx.db),
+            callbacks_only=role is Role.WEBHOOKS,
+        )
+        running.append(await _serve_app("console", api, settings.console_bind, settings, stack))
+        # Pushed last, so ended first: an open stream would keep its server from draining.
+        stack.push_async_callback(ctx.hub.close)
+    if role in {Role.ALL, Role.CHECKOUT}:
+        running.append(await _serve_app("checkout", _checkout_app(ctx), settings.checkout_bind, settings, stack))
+    if role is Role.ALL and not settings.production:
+        running.append(await _serve_app("sandbox", _sandbox_app(settings), settings.sandbox_bind, settings, stack))
+    if role in {Role.ALL, Role.WORKER}:
+        work = Work(ctx, {name.value: carriers["sandbox"] for name in carriers_of(settings)})
+        await work.start()
+        stack.push_async_callback(work.close)
+    return running
+
+
+async def _serve_app(name: str, app: ASGIApp, bind: str, settings: Settings, stack: AsyncExitStack) -> Running:
+    host, _, port = bind.rpartition(":")
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=int(port),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
+        timeout_graceful_shutdown=DRAIN_S,
+        h11_max_incomplete_event_size=16 * 1024,
+    )
+    server = Server(config)
+    sockets = [_listen(host, int(port))]
+    task = asyncio.create_task(server.serve(sockets=sockets), name=f"server-{name}")
+
+    async def close() -> None:
+        server.should_exit = True
+        with suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(close)
+    await server.listening.wait()
+    if task.done():
+        await task
+    log.info("serving", app=name, address=f"http://{bind}")
+    return Running(name, task)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bound here and not by uvicorn, whose way of failing is to end the process."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host.strip("[]"), port))
+    except OSError as error:
+        listener.close()
+        raise UnsafeSettings(f"Cannot listen on {host}:{port}: {error.strerror}") from error
+    listener.listen(2048)
+    listener.setblocking(False)
+    return listener
+
+
+def readiness(ctx: Context) -> Callable[[], Any]:
+    async def check() -> dict[str, bool]:
+        try:
+            await ctx.db.read(lambda session: session.execute(text("SELECT 1")).one())
+            migrated = await ctx.db.read(is_current)
+            database = True
+        except SQLAlchemyError:
+            database = migrated = False
+        return {"database": database, "migrations": migrated, "bus": await ctx.hub.healthy()}
+
+    return check
+
+
+def _checkout_app(ctx: Context) -> ASGIApp:
+    from paylink.checkout.app import create_app  # noqa: PLC0415 - a process without this role need not load it
+
+    return create_app(ctx)
+
+
+def _sandbox_app(settings: Settings) -> ASGIApp:
+    from paylink.sandbox.app import create_app  # noqa: PLC0415 - never loaded in production
+
+    return create_app(settings)

@@ -1,0 +1,137 @@
+"""Ending a link while somebody may be paying it: the attempt is resolved at the provider first, and paid wins."""
+
+from datetime import timedelta
+from typing import Final
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.orm import Session
+
+from paylink.accounts.scope import Principal
+from paylink.context import Context
+from paylink.delivery.service import forget_tokens
+from paylink.errors import Conflict, Unavailable
+from paylink.events.types import Origin
+from paylink.kit.clock import utcnow
+from paylink.links import lifecycle as links
+from paylink.links import service
+from paylink.links.models import LinkStatus, PaymentLink
+from paylink.payments import facts, lifecycle
+from paylink.payments.models import Payment, PaymentStatus
+from paylink.payments.service import apply, live_payment
+from paylink.psp.base import ProviderPayment, PspError, PspRefused
+
+log = structlog.get_logger(__name__)
+
+# A customer who is typing, or proving who they are, when the link ends may finish; GOV.UK Pay waits as long.
+GRACE: Final = timedelta(seconds=300)
+# An attempt in one of these waits for the customer; in the others money is on its way, or a person decides.
+IDLE: Final = (PaymentStatus.REQUIRES_PAYMENT_METHOD, PaymentStatus.REQUIRES_ACTION)
+SWEEP_PAGE: Final = 100
+
+
+async def cancel_link(ctx: Context, principal: Principal, link_id: str) -> None:
+    """Raises ``Conflict`` (``link_not_active``) when the link has ended, be it paid at this very moment."""
+
+    def find(session: Session) -> Payment | None:
+        link = service.get(session, principal, link_id)
+        if link.status not in links.OPEN:
+            raise _ended(link.status)
+        return live_payment(session, link_id)
+
+    payment = await ctx.db.read(find)
+    if payment is not None:
+        await resolve(ctx, payment)
+
+    def close(session: Session) -> None:
+        link = _lock(session, link_id)
+        if link.status not in links.OPEN or live_payment(session, link_id) is not None:
+            raise _ended(link.status)
+        links.move(
+            session,
+            link_id,
+            merchant_id=link.merchant_id,
+            to=LinkStatus.CANCELED,
+            origin=principal.origin,
+            data={"by": principal.name},
+        )
+        forget_tokens(session, link_id)
+
+    await ctx.db.transact(close)
+
+
+async def expire_due(ctx: Context) -> int:
+    """Ends the links whose time is over; returns how many. Attempts at hand keep a link open for a while."""
+
+    def due(session: Session) -> list[tuple[str, Payment | None]]:
+        query = (
+            sa.select(PaymentLink.id)
+            .where(PaymentLink.status.in_([s.value for s in links.OPEN]), PaymentLink.expires_at <= utcnow())
+            .order_by(PaymentLink.expires_at)
+            .limit(SWEEP_PAGE)
+        )
+        return [(link_id, live_payment(session, link_id)) for link_id in session.scalars(query)]
+
+    ended = 0
+    for link_id, payment in await ctx.db.read(due):
+        if payment is not None and not await _given_up(ctx, payment):
+            continue
+        ended += await ctx.db.transact(lambda session, link_id=link_id: _expire(session, link_id))  # type: ignore[misc]
+    return ended
+
+
+async def _given_up(ctx: Context, payment: Payment) -> bool:
+    if payment.status not in IDLE or payment.updated_at > utcnow() - GRACE:
+        return False
+    try:
+        await resolve(ctx, payment)
+    except Unavailable:
+        return False
+    return True
+
+
+async def resolve(ctx: Context, payment: Payment) -> None:
+    """Cancels the attempt where it lives. The provider decides: what it has captured stays captured."""
+    if payment.psp_payment_id is None:
+        await ctx.db.transact(lambda session: _drop(session, payment.id))
+        return
+    try:
+        theirs = await ctx.psp.cancel(payment.psp_payment_id, idempotency_key=f"{payment.id}:cancel")
+    except PspRefused:
+        theirs = await _read(ctx, payment.psp_payment_id)
+    except PspError as error:
+        log.warning("attempt_not_resolved", payment=payment.id, error=type(error).__name__)
+        raise Unavailable("The payment provider did not answer; please try again", retry_after=2) from error
+    else:
+        # A replayed answer may be older than the object.
+        theirs = await _read(ctx, theirs.id)
+    await apply(ctx, payment.id, theirs)
+
+
+async def _read(ctx: Context, psp_payment_id: str) -> ProviderPayment:
+    try:
+        return await ctx.psp.get_payment(psp_payment_id)
+    except PspError as error:
+        raise Unavailable("The payment provider did not answer; please try again", retry_after=2) from error
+
+
+def _drop(session: Session, payment_id: str) -> None:
+    payment = lifecycle.locked(session, payment_id)
+    lifecycle.move(session, payment, to=PaymentStatus.CANCELED, events=[facts.canceled(payment, "link_canceled")])
+
+
+def _expire(session: Session, link_id: str) -> bool:
+    link = _lock(session, link_id)
+    if live_payment(session, link_id) is not None or link.expires_at > utcnow():
+        return False
+    forget_tokens(session, link_id)
+    return links.move(session, link_id, merchant_id=link.merchant_id, to=LinkStatus.EXPIRED, origin=Origin.SYSTEM)
+
+
+def _lock(session: Session, link_id: str) -> PaymentLink:
+    return session.scalars(sa.select(PaymentLink).where(PaymentLink.id == link_id).with_for_update()).one()
+
+
+def _ended(status: str) -> Conflict:
+    words = {"paid": "has been paid", "expired": "has expired", "canceled": "was canceled already"}
+    return Conflict(f"This payment link {words.get(status, 'is being paid just now')}", code="link_not_active")

@@ -1,0 +1,92 @@
+"""The durable jobs behind every attempt: nothing depends on the customer's page staying open or a webhook arriving."""
+
+from functools import partial
+
+import structlog
+from sqlalchemy.orm import Session
+
+from paylink.context import Context
+from paylink.errors import Unavailable
+from paylink.jobs import Handler, TryAgain
+from paylink.kit.clock import utcnow
+from paylink.payments import facts, lifecycle
+from paylink.payments.closing import GRACE, IDLE, resolve
+from paylink.payments.models import LIVE, Payment, PaymentStatus
+from paylink.payments.refunds import REFUND_JOB, carry_out
+from paylink.payments.service import FOLLOW_AFTER_S, FOLLOW_JOB, refresh
+from paylink.payments.settle import RELEASE_JOB, settle
+from paylink.psp.base import PspError, PspRefused
+
+log = structlog.get_logger(__name__)
+
+
+def handlers(ctx: Context) -> dict[str, Handler]:
+    return {
+        FOLLOW_JOB: partial(follow, ctx),
+        RELEASE_JOB: partial(release, ctx),
+        REFUND_JOB: partial(refund, ctx),
+    }
+
+
+async def follow(ctx: Context, payment_id: str) -> None:
+    """Asks the provider until the attempt is over, and gives up one that its customer has left."""
+    payment = await ctx.db.read(lambda session: session.get(Payment, payment_id))
+    if payment is None or not _open(payment):
+        return
+    if payment.psp_payment_id is None:
+        await ctx.db.transact(lambda session: _give_up_unborn(session, payment_id))
+        return
+    try:
+        await refresh(ctx, payment_id)
+        payment = await ctx.db.read(lambda session: session.get_one(Payment, payment_id))
+        if payment.status in IDLE and payment.updated_at < utcnow() - GRACE:
+            await resolve(ctx, payment)
+            payment = await ctx.db.read(lambda session: session.get_one(Payment, payment_id))
+    except (PspError, Unavailable) as error:
+        raise TryAgain(type(error).__name__) from error
+    if _open(payment):
+        raise TryAgain("still open", after_s=_patience_s(payment))
+
+
+async def release(ctx: Context, payment_id: str) -> None:
+    """Closes the provider's object of an attempt that failed, so that nobody can confirm it any more."""
+    payment = await ctx.db.read(lambda session: session.get(Payment, payment_id))
+    if payment is None or payment.psp_payment_id is None or payment.status == PaymentStatus.SUCCEEDED:
+        return
+    try:
+        await ctx.psp.cancel(payment.psp_payment_id, idempotency_key=f"{payment.id}:cancel")
+    except PspRefused:
+        theirs = await ctx.psp.get_payment(payment.psp_payment_id)
+        await ctx.db.transact(lambda session: settle(session, ctx.jobs, payment_id, theirs, livemode=ctx.psp.livemode))
+    except PspError as error:
+        raise TryAgain(type(error).__name__) from error
+
+
+async def refund(ctx: Context, refund_id: str) -> None:
+    """Asks again for a refund whose first answer was lost; the key makes it one refund all the same."""
+    try:
+        await carry_out(ctx, refund_id)
+    except PspRefused as refused:
+        log.warning("refund_refused", refund=refund_id, code=refused.code)
+    except PspError as error:
+        raise TryAgain(type(error).__name__) from error
+
+
+def _open(payment: Payment) -> bool:
+    """Whether there is something to ask the provider about; a review waits for a person."""
+    return payment.status in LIVE and payment.status != PaymentStatus.IN_REVIEW
+
+
+def _patience_s(payment: Payment) -> float:
+    """A quarter of its age: often while it is young, rarely for a bank transfer that takes days."""
+    return max(FOLLOW_AFTER_S, (utcnow() - payment.created_at).total_seconds() / 4)
+
+
+def _give_up_unborn(session: Session, payment_id: str) -> None:
+    """The process ended between the claim and the provider's answer, and the customer did not try again.
+
+    The provider may have an object, which nobody can confirm: its secret was never handed out.
+    """
+    payment = lifecycle.locked(session, payment_id)
+    if payment.psp_payment_id is None:
+        lifecycle.move(session, payment, to=PaymentStatus.CANCELED, events=[facts.canceled(payment, "not_started")])

@@ -1,0 +1,60 @@
+"""A person decides about a payment that the fraud check holds."""
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session
+
+from paylink.accounts.scope import Principal
+from paylink.context import Context
+from paylink.errors import Conflict, NotFound, Unavailable
+from paylink.payments import facts, lifecycle
+from paylink.payments.models import Decision, Payment, PaymentStatus
+from paylink.payments.service import carry_out
+from paylink.psp.base import PspError
+
+WORDS: Final = {Decision.CAPTURE: "approved", Decision.RELEASE: "declined"}
+
+
+async def decide(
+    ctx: Context, principal: Principal, payment_id: str, decision: Decision, *, reason: str | None
+) -> None:
+    """Raises ``NotFound``, or ``Conflict`` (``payment_not_in_review``) when nothing is held any more."""
+    payment = await ctx.db.transact(
+        lambda session: _decide(session, principal, payment_id, decision=decision, reason=reason)
+    )
+    try:
+        await carry_out(ctx, payment)
+    except PspError as error:
+        # The decision stands and is carried out by the job that follows the payment.
+        raise Unavailable("Decided; the payment provider did not answer yet", retry_after=5) from error
+
+
+def own_payment(session: Session, principal: Principal, payment_id: str) -> Payment:
+    query = sa.select(Payment).where(Payment.id == payment_id, Payment.merchant_id == principal.merchant_id)
+    payment = session.scalars(query).one_or_none()
+    if payment is None:
+        raise NotFound("No such payment")
+    return payment
+
+
+def _decide(
+    session: Session, principal: Principal, payment_id: str, *, decision: Decision, reason: str | None
+) -> Payment:
+    payment = own_payment(session, principal, payment_id)
+    closed = facts.review_closed(
+        payment, decision=WORDS[decision], by=principal.name, reason=reason, origin=principal.origin
+    )
+    moved = lifecycle.move(
+        session,
+        payment,
+        to=PaymentStatus.REQUIRES_CAPTURE,
+        frm=[PaymentStatus.IN_REVIEW],
+        events=[closed],
+        decision=decision.value,
+        reviewed_by=principal.actor,
+        review_reason=reason,
+    )
+    if not moved:
+        raise Conflict("This payment is not held for review", code="payment_not_in_review")
+    return payment

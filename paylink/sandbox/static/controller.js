@@ -1,0 +1,7 @@
+"use strict";
+sandboxFrame.listen({
+  retrieve: sandboxFrame.retrieve,
+  confirm: function (data) {
+    return sandboxFrame.confirm(data, null);
+  },
+});

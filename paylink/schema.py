@@ -1,0 +1,64 @@
+"""The database's schema: every table of the product, and the migrations that bring a database to it."""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.orm import Session
+
+from paylink import jobs
+from paylink.accounts.models import Agent, AgentSession, ApiKey, Merchant
+from paylink.checkout.models import CheckoutSession
+from paylink.customers.models import Customer
+from paylink.db import Base, Database
+from paylink.delivery.models import Delivery
+from paylink.events.types import Event, EventCounter
+from paylink.idempotency import IdempotencyKey
+from paylink.jobs import JobNode
+from paylink.links.models import PaymentLink
+from paylink.payments.models import Payment, Refund
+from webhooks.inbound.models import InboundEvent
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+metadata = Base.metadata
+TABLES = (
+    *(Merchant, Agent, AgentSession, ApiKey, Customer),
+    *(PaymentLink, Delivery, Payment, Refund, CheckoutSession),
+    *(Event, EventCounter, InboundEvent, IdempotencyKey, JobNode),
+)
+
+
+def migrate(db: Database) -> None:
+    """Brings the database to the newest schema, ours and the job system's. Safe to run twice, or twice at once."""
+    jobs.migrate(db.url)
+    with db.engine.connect() as connection:
+        if not db.sqlite:
+            # Two processes that start together must not both create a table.
+            connection.execute(sa.text("SELECT pg_advisory_lock(7074001)"))
+            connection.commit()
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        if not db.sqlite:
+            connection.execute(sa.text("SELECT pg_advisory_unlock(7074001)"))
+            connection.commit()
+
+
+def is_current(session: Session) -> bool:
+    heads = set(ScriptDirectory.from_config(alembic_config()).get_heads())
+    return set(MigrationContext.configure(session.connection()).get_current_heads()) == heads
+
+
+def alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def ours(_object: Any, name: str | None, kind: str, _reflected: bool, _compare_to: Any) -> bool:
+    """Whether autogenerate should look at it: the job system's tables share our database on SQLite."""
+    return not (kind == "table" and name is not None and name not in metadata.tables)
