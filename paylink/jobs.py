@@ -121,6 +121,7 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         await self._db.transact(self._beat)
         await asyncio.to_thread(self._launch)
+        log.info("worker_started", node=self._node_id)
         self._tasks = [
             asyncio.create_task(self._keep_alive(), name="jobs-heartbeat"),
             asyncio.create_task(self._prune_forever(), name="jobs-prune"),

@@ -8,6 +8,7 @@ from babel.dates import format_datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from paylink.checkout.agents import recognise
 from paylink.checkout.assets import Assets
 from paylink.kit.money import format_amount
 from paylink.payments.customer import PageState, PageView
@@ -49,10 +50,18 @@ class Renderer:
         )
         self._environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
         self._environment.globals |= {"assets": assets.urls, "livemode": livemode, "language": LANGUAGE}
+        self._warm_up()
+
+    def _warm_up(self) -> None:
+        """The first customer should not wait for compilers: templates, currency patterns, crawler patterns."""
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+        format_amount(1, "GBP")
+        recognise("Mozilla/5.0 (", method="GET")
 
     def entry(self, *, scripted: bool) -> HTMLResponse:
         """The same for every link: no amount, no name, no reference and no token is in it."""
-        return self._page("entry.html", scripted=scripted, data={"kind": "entry"}, provider=self._browser.script_url)
+        return self._page("entry.html", scripted=scripted, data={"kind": "entry"})
 
     def not_valid(self) -> HTMLResponse:
         return self._page("message.html", status=404, **_message(*NOT_VALID))
@@ -87,7 +96,7 @@ class Renderer:
             "nonce": nonce,
             "texts": TEXTS,
         }
-        if view.state is PageState.PAYABLE:
+        if view.state in {PageState.PAYABLE, PageState.IN_PROGRESS}:
             data |= {
                 "attempted": view.payment_id is not None,
                 "amount": view.amount,

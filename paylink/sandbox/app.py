@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,12 +17,15 @@ from paylink.config import Settings, UnsafeSettings
 from paylink.sandbox import disputes, idempotency, refunds
 from paylink.sandbox.control import Control, Orders
 from paylink.sandbox.elements import Elements
+from paylink.sandbox.errors import StripeError
 from paylink.sandbox.inbox import Inbox
 from paylink.sandbox.ledger import read_ledger
 from paylink.sandbox.outbox import Outbox
 from paylink.sandbox.pages import page
 from paylink.sandbox.server import StripeApi
-from paylink.sandbox.store import TABLES, Store, Tx
+from paylink.sandbox.store import TABLES, Store, Tx, savepoint
+
+log = structlog.get_logger(__name__)
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -80,7 +84,12 @@ class Sandbox:
         }
         for row in tx.all("SELECT * FROM timers WHERE due <= ? ORDER BY due, seq", time.time()):
             tx.do("DELETE FROM timers WHERE seq = ?", row["seq"])
-            actions[row["name"]](self.stripe.call(tx), row["target"])
+            try:
+                with savepoint(tx):
+                    actions[row["name"]](self.stripe.call(tx), row["target"])
+            except (StripeError, KeyError):
+                # Its object is gone, by ``wipe``: the other timers must still run.
+                log.warning("sandbox.timer_dropped", name=row["name"], target=row["target"])
 
     async def _index(self, _request: Request) -> Response:
         return page("index.html", console_url=self._settings.console_url)
@@ -104,11 +113,11 @@ class Sandbox:
             await self.control.save(Orders())
         if wanted.pop("prune_idempotency", False):
             await self.store.run(lambda tx: idempotency.prune(tx, older_than=-1))
-        if closing := wanted.pop("close_dispute", None):
-            await self.store.run(lambda tx: disputes.close(self.stripe.call(tx), **closing))
         try:
+            if closing := wanted.pop("close_dispute", None):
+                await self.store.run(lambda tx: disputes.close(self.stripe.call(tx), **closing))
             await self.control.save(self.control.merged(wanted))
-        except ValidationError as wrong:
+        except (ValidationError, StripeError, TypeError) as wrong:
             return JSONResponse({"error": str(wrong)}, 400)
         return await self._show_control(request)
 

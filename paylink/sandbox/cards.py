@@ -174,4 +174,4 @@ def check_cvc(cvc: str, *, brand: str) -> None:
 
 def fingerprint(number: str, *, key: bytes) -> str:
     """Stripe's 16 characters that tell two cards apart, keyed so that they cannot be searched back to a number."""
-    return hmac.digest(key, re.sub(r"\D", "", number).encode(), "sha256").hex()[:16]
+    return hmac.digest(key, re.sub(r"[ \-]", "", number).encode(), "sha256").hex()[:16]

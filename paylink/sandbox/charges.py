@@ -49,7 +49,7 @@ def build(call: Call, intent: Json, method: Json, card: Card, *, authenticated: 
         "radar_options": {},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
-        "receipt_url": None if decline else f"{call.sandbox_url}/receipts/{charge_id}",
+        "receipt_url": None,
         "refunded": False,
         "review": None,
         "shipping": intent["shipping"],

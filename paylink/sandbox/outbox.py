@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 CONCURRENCY = 16
 TIMEOUT_SECONDS = 10.0
 IDLE_SECONDS = 30.0
+FAULT_SECONDS = 1.0
 # Seconds to the next try; the last one repeats. A provider waits hours, which no developer would.
 BACKOFF = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 WRONG_SECRET = "whsec_not_the_right_secret"  # noqa: S105 - forged on demand
@@ -59,16 +60,25 @@ class Outbox:
     async def run(self) -> None:
         """Until cancelled."""
         # Callbacks go to the console on this machine or network: a proxy of the environment has no part in it.
-        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+        limits = httpx.Limits(max_connections=CONCURRENCY, max_keepalive_connections=CONCURRENCY)
+        async with httpx.AsyncClient(timeout=TIMEOUT_SECONDS, limits=limits, trust_env=False) as client:
             try:
                 while True:
                     self._bell.clear()
-                    wait = await self._turn(client)
+                    wait = await self._safe_turn(client)
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._bell.wait(), wait)
             finally:
                 for task in self._tasks:
                     task.cancel()
+
+    async def _safe_turn(self, client: httpx.AsyncClient) -> float:
+        """One fault must not end the sending: it is told, and tried again."""
+        try:
+            return await self._turn(client)
+        except Exception:
+            log.exception("sandbox.outbox_failed")
+            return FAULT_SECONDS
 
     async def _turn(self, client: httpx.AsyncClient) -> float:
         rows, wait = await self._store.run(self._collect)
@@ -133,13 +143,14 @@ class Outbox:
             status = answer.status_code
         except httpx.HTTPError as error:
             log.debug("sandbox.callback_failed", channel=row["channel"], error=type(error).__name__)
-        finally:
+        try:
             await self._record(row, status)
+        finally:
             self._busy.discard(mark)
             self.ring()
 
     async def _record(self, row: sqlite3.Row, status: int) -> None:
-        taken = 200 <= status < 300 or row["forged"]
+        taken = True
         wait = BACKOFF[min(row["attempts"], len(BACKOFF) - 1)]
 
         def write(tx: Tx) -> None:

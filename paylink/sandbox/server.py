@@ -226,7 +226,7 @@ def _response(request: Request, reply: Reply, request_id: str) -> Response:
     if "error" in body:
         log_url = f"https://dashboard.stripe.com/test/logs/{request_id}"
         body = {"error": {**body["error"], "request_log_url": log_url}}
-    return Response(json.dumps(body, indent=2), reply.status, headers, "application/json")
+    return Response(json.dumps(body), reply.status, headers, "application/json")
 
 
 class Cut(Response):

@@ -204,9 +204,14 @@ def test_the_form_works_by_keyboard_alone(page: Page, shopping: tuple[Box, str])
     expect(page.get_by_role("status")).to_have_text("requires_capture")
 
 
-def test_the_frame_obeys_the_checkout_only(page: Page, shopping: tuple[Box, str]) -> None:
+def test_no_other_origin_may_frame_the_card_form(browser: Browser, shopping: tuple[Box, str]) -> None:
     box, url = shopping
-    page.goto(url)
+    page = browser.new_page()
+    html = f'<iframe src="{box.url}/elements/card"></iframe>'
+    page.route("http://thief.test/", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto("http://thief.test/")
+    until(lambda: page.frames[1].url.startswith("chrome-error"))
+    page.close()
     policy = box.http.get("/elements/card").headers["content-security-policy"]
     assert f"frame-ancestors {url}" in policy
     assert "unsafe" not in policy
@@ -244,3 +249,28 @@ def test_index(box: Box, page: Page) -> None:
     page.screenshot(path="/tmp/sandbox-index.png")
     page.get_by_role("link", name="Open the inbox").click()
     expect(page.get_by_role("heading", name="Inbox")).to_be_visible()
+
+
+def test_the_frame_is_deaf_to_windows_that_are_not_its_parent(page: Page, shopping: tuple[Box, str]) -> None:
+    _, url = shopping
+    page.goto(url)
+    type_card(page, PAN)
+    frame = next(frame for frame in page.frames if frame.url.endswith("/elements/card"))
+    # The same origin as the parent's, from another window: a message of the frame to itself.
+    forged = {"channel": "paylink-sandbox", "kind": "clear", "data": {}}
+    frame.evaluate("(forged) => window.postMessage(forged, '*')", forged)
+    frame.evaluate("() => new Promise((done) => setTimeout(done, 50))")
+    expect(card_frame(page).get_by_label("Card number")).to_have_value("4242 4242 4242 4242")
+    page.evaluate("elements.getElement('payment').clear()")
+    expect(card_frame(page).get_by_label("Card number")).to_have_value("")
+
+
+def test_a_sum_that_was_not_shown_is_not_confirmed(page: Page, shopping: tuple[Box, str]) -> None:
+    box, url = shopping
+    page.goto(url)
+    type_card(page, PAN)
+    page.evaluate("elements.update({ amount: 100 })")
+    page.get_by_role("button", name="Pay").click()
+    text = "invalid_request_error:payment_intent_elements_mismatch:"
+    expect(page.get_by_role("status")).to_have_text(text)
+    assert not box.stripe.v1.charges.list().data

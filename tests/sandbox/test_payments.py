@@ -248,3 +248,15 @@ def test_return_url_is_demanded_as_stripe_does(box: Box) -> None:
         )
     assert caught.value.param == "return_url"
     assert not box.stripe.v1.payment_intents.list().data
+
+
+def test_the_fingerprint_tells_cards_apart(box: Box) -> None:
+    def fingerprint(card: str) -> str:
+        charge = box.pay(card, expand=["latest_charge"]).latest_charge
+        assert isinstance(charge, stripe.Charge)
+        details = charge.payment_method_details
+        assert details is not None
+        assert details.card is not None
+        return str(details.card.fingerprint)
+
+    assert fingerprint("visa") == fingerprint("visa") != fingerprint("mastercard")

@@ -28,7 +28,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What it stands on answers too */
+        /**
+         * What it stands on answers too
+         * @description Without the bus events come by the poll, a second late: said here, and no reason to take the node away.
+         */
         get: operations["readyz_readyz_get"];
         put?: never;
         post?: never;

@@ -1,5 +1,6 @@
 import { Grid, NativeSelect, TextInput } from "@mantine/core";
 import { AddressInput } from "../ui/AddressInput";
+import { WORDS_LANGUAGE } from "../ui/time";
 import { Fieldset } from "./Fieldset";
 import { useLinkFormContext } from "./form";
 
@@ -21,7 +22,7 @@ const LANGUAGES = [
   "ko",
   "nb",
 ].concat(["nl", "pl", "pt", "pt-BR", "ro", "sv", "th", "tr", "uk", "vi", "zh-Hans", "zh-Hant"]);
-const names = new Intl.DisplayNames(undefined, { type: "language" });
+const names = new Intl.DisplayNames(WORDS_LANGUAGE, { type: "language" });
 const OPTIONS = [
   { value: "", label: "As the customer's browser" },
   ...LANGUAGES.map((tag) => ({ value: tag, label: names.of(tag) ?? tag })).sort((a, b) =>

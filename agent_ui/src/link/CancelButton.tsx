@@ -11,7 +11,7 @@ export function CancelButton({ link }: { link: Link }) {
   const [opened, dialog] = useDisclosure();
   const cancel = async () => {
     await cancelLink(link.id);
-    await queries.invalidateQueries({ queryKey: keys.link(link.id) });
+    void queries.invalidateQueries({ queryKey: keys.link(link.id) });
   };
   return (
     <>

@@ -38,7 +38,7 @@ function Address({ link, url }: { link: Link; url: string }) {
         value={url}
         onFocus={(event) => event.currentTarget.select()}
       />
-      <Group gap="xs" grow>
+      <Group gap="xs">
         <CopyButton text={url} label="Copy link" />
         {message && <CopyButton text={message} label="Copy message" />}
       </Group>

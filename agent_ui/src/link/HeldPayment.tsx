@@ -25,7 +25,7 @@ function Held({ payment }: { payment: Payment }) {
 
   const decide = (decision: Decision) => async () => {
     await (decision === "approve" ? approvePayment(payment.id) : declinePayment(payment.id, reason.trim()));
-    await queries.invalidateQueries({ queryKey: ["link", payment.payment_link] });
+    void queries.invalidateQueries({ queryKey: ["link", payment.payment_link] });
   };
 
   return (

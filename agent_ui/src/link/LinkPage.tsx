@@ -45,6 +45,7 @@ function Loaded({ link }: { link: Link }) {
   const timeline = useTimeline(link.id);
   const payments = usePayments(link.id);
   const amount = money(link.amount, link.currency);
+  const about = [link.customer?.name, link.description, link.reference].filter(Boolean).join(" · ");
   return (
     <>
       <Anchor component={RouterLink} href="/" size="sm" className={classes.back}>
@@ -60,9 +61,11 @@ function Loaded({ link }: { link: Link }) {
         }
         actions={link.status === "active" && <CancelButton link={link} />}
       >
-        <Text c="dimmed" mt={-14} mb="md">
-          {[link.customer?.name, link.description, link.reference].filter(Boolean).join(" · ")}
-        </Text>
+        {about && (
+          <Text c="dimmed" mt={-14} mb="md">
+            {about}
+          </Text>
+        )}
         <Stack gap="md" mb="lg">
           <Advice events={timeline.events} />
           <HeldPayment payments={payments.data ?? []} />

@@ -41,7 +41,7 @@ export function Refund({ payment, refundable, opened, onClose }: RefundProps) {
     }
     key.settled();
     setTyped(null);
-    await queries.invalidateQueries({ queryKey: ["link", payment.payment_link] });
+    void queries.invalidateQueries({ queryKey: ["link", payment.payment_link] });
   };
 
   return (

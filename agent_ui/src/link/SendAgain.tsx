@@ -56,7 +56,7 @@ export function SendAgain({ link, opened, onClose }: SendAgainProps) {
     }
     key.settled();
     setTyped(null);
-    await queries.invalidateQueries({ queryKey: keys.link(link.id) });
+    void queries.invalidateQueries({ queryKey: keys.link(link.id) });
   };
 
   return (

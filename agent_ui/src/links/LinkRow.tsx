@@ -1,7 +1,7 @@
 import { Text } from "@mantine/core";
 import { Link } from "wouter";
 import { useLiveEvents } from "../api/queries";
-import type { Link as PaymentLink } from "../api/types";
+import type { Delivery, Link as PaymentLink } from "../api/types";
 import { useMoney } from "../money/useMoney";
 import { factsOf } from "../stream/facts";
 import { tell } from "../stream/sentences";
@@ -58,15 +58,18 @@ function Latest({ link }: { link: PaymentLink }) {
   );
 }
 
+const BEST_FIRST: Delivery["status"][] = ["read", "delivered", "sent", "queued", "failed"];
+const WORDS = {
+  queued: "Sending",
+  sent: "Sent",
+  delivered: "Delivered",
+  read: "Read, sent",
+  failed: "Not delivered",
+};
+
+/** Of several messages the one that got furthest says how things stand. */
 function stateOf({ status, deliveries }: PaymentLink): string {
-  const last = deliveries.at(-1);
-  if (status !== "active" || !last) return "";
-  const words = {
-    queued: "Sending",
-    sent: "Sent",
-    delivered: "Delivered",
-    read: "Read, sent",
-    failed: "Not delivered",
-  };
-  return `${words[last.status]} ${channelPhrase(last.channel)}`;
+  const rank = (delivery: Delivery) => BEST_FIRST.indexOf(delivery.status);
+  const [best] = deliveries.toSorted((a, b) => rank(a) - rank(b));
+  return status === "active" && best ? `${WORDS[best.status]} ${channelPhrase(best.channel)}` : "";
 }

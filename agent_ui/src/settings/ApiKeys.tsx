@@ -73,7 +73,7 @@ function Revoke({ apiKey }: { apiKey: ApiKey }) {
   const [opened, dialog] = useDisclosure();
   const revoke = async () => {
     await revokeApiKey(apiKey.id);
-    await queries.invalidateQueries({ queryKey: keys.apiKeys });
+    void queries.invalidateQueries({ queryKey: keys.apiKeys });
   };
   return (
     <>

@@ -7,9 +7,12 @@ const STEPS: [Intl.RelativeTimeFormatUnit, number][] = [
   ["year", Number.POSITIVE_INFINITY],
 ];
 
+/** The console's words are English, whatever the browser speaks; clocks, dates and amounts follow the browser. */
+export const WORDS_LANGUAGE = "en-GB";
+
 /** "3 minutes ago". Within a few seconds it is "now": clocks differ, and the future reads wrong. */
-export function relativeTime(then: number, now: number, locale?: string): string {
-  const format = new Intl.RelativeTimeFormat(locale, { numeric: "auto", style: "short" });
+export function relativeTime(then: number, now: number): string {
+  const format = new Intl.RelativeTimeFormat(WORDS_LANGUAGE, { numeric: "auto", style: "short" });
   let value = (then - now) / 1000;
   if (Math.abs(value) < 5) return format.format(0, "second");
   for (const [unit, size] of STEPS) {

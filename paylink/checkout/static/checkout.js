@@ -25,13 +25,15 @@ function begin() {
   busy = false;
   if (page.kind === "entry") whenVisible(enter);
   if (page.kind !== "link") return;
-  whenVisible(() => tell("opened"));
+  if (page.state !== "paid") whenVisible(() => tell("opened"));
   if (page.state === "payable") {
     find("pay").addEventListener("submit", pay);
     mount();
     if (page.attempted) check("POST", "/refresh");
   }
   if (page.waiting) follow();
+  if (page.state === "in_progress") resume();
+  else if (!page.attempted) secret(null);
 }
 
 /* A prerendered page, or one in a tab behind, has not been seen by anybody. */
@@ -243,6 +245,7 @@ async function pay(event) {
     const attempt = await begun();
     if (!attempt) return await reload();
     sent = true;
+    secret(attempt.client_secret);
     const result = await stripe.confirmPayment({
       elements,
       clientSecret: attempt.client_secret,
@@ -256,6 +259,36 @@ async function pay(event) {
   } finally {
     if (page === shown) work(false);
   }
+}
+
+/* A page that was reloaded while the bank was asking: the same tab asks on. */
+async function resume() {
+  const shown = page;
+  const clientSecret = secret();
+  if (!clientSecret) return;
+  try {
+    await script(page.script);
+    stripe = stripe || window.Stripe(page.key);
+    const { paymentIntent } = await stripe.retrievePaymentIntent(clientSecret);
+    if (page !== shown || !paymentIntent || paymentIntent.status !== "requires_action") return;
+    await stripe.handleNextAction({ clientSecret });
+    await check("POST", "/refresh");
+  } catch {
+    status(page.texts.slow);
+  }
+}
+
+/* The live attempt's secret, kept by this tab alone and forgotten with it. Given nothing, it is read. */
+function secret(value) {
+  const name = "paylink" + page.base;
+  try {
+    if (value === undefined) return sessionStorage.getItem(name);
+    if (value === null) sessionStorage.removeItem(name);
+    else sessionStorage.setItem(name, value);
+  } catch {
+    // A browser that keeps nothing cannot ask on; the page still follows what becomes of the attempt.
+  }
+  return null;
 }
 
 /* The attempt, or nothing when the link is not what the page shows any more. */
@@ -296,6 +329,7 @@ function work(on) {
 
 function refuse(message) {
   typing.completed = false;
+  secret(null);
   say(message);
 }
 
