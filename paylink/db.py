@@ -22,7 +22,6 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -71,7 +70,8 @@ class UtcDateTime(sa.types.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-JSON = sa.JSON().with_variant(JSONB(), "postgresql")
+# Kept as it was written, keys in their order: nothing here searches inside.
+JSON = sa.JSON()
 
 
 class Base(DeclarativeBase):

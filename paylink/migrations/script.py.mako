@@ -5,7 +5,6 @@ A running older build meets this schema during a deploy: add first, use later, d
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 from paylink import db
 

@@ -150,7 +150,7 @@ class Outbox:
             self.ring()
 
     async def _record(self, row: sqlite3.Row, status: int) -> None:
-        taken = True
+        taken = 200 <= status < 300 or row["forged"]
         wait = BACKOFF[min(row["attempts"], len(BACKOFF) - 1)]
 
         def write(tx: Tx) -> None:

@@ -260,3 +260,21 @@ def test_the_fingerprint_tells_cards_apart(box: Box) -> None:
         return str(details.card.fingerprint)
 
     assert fingerprint("visa") == fingerprint("visa") != fingerprint("mastercard")
+
+
+def test_an_outdated_authentication_moves_nothing(box: Box) -> None:
+    """Another tab tries another card: what is then answered in the first one must not charge a second time."""
+    first = box.pay("authenticationRequired", return_url="https://shop.test/back")
+    assert first.next_action is not None
+    assert first.next_action.redirect_to_url is not None
+    old = str(first.next_action.redirect_to_url.url)
+    again: stripe.PaymentIntent = box.stripe.v1.payment_intents.confirm(
+        first.id, {"payment_method": "pm_card_threeDSecure2Required", "return_url": "https://shop.test/back"}
+    )
+    assert again.next_action is not None
+    assert again.next_action.redirect_to_url is not None
+    answer = box.http.post(old, data={"decision": "approve"})
+    assert answer.headers["location"].endswith("&redirect_status=failed")
+    assert not box.stripe.v1.charges.list().data
+    box.http.post(str(again.next_action.redirect_to_url.url), data={"decision": "approve"})
+    assert len(box.stripe.v1.charges.list().data) == 1

@@ -1,5 +1,5 @@
 import { Alert, Button, Grid, Group, List, Stack } from "@mantine/core";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type SubmitEvent, useEffect, useRef, useState } from "react";
 import { Link } from "wouter";
 import { ApiError, messageOf } from "../api/problem";
 import type { Currency } from "../api/types";
@@ -39,7 +39,7 @@ export function LinkForm({ currencies }: { currencies: Currency[] }) {
     refuse(fields, errors.length > 0 ? others : [messageOf(error)]);
   });
 
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (create.isPending) return;
     const values = form.getValues();
@@ -47,7 +47,10 @@ export function LinkForm({ currencies }: { currencies: Currency[] }) {
     if (!currency) return;
     const amount = parseAmount(values.amount, currency);
     const mistakes = findMistakes(values, amount.ok ? null : amount.message, Date.now());
-    if (!amount.ok || Object.keys(mistakes).length > 0) return refuse(mistakes, []);
+    if (!amount.ok || Object.keys(mistakes).length > 0) {
+      refuse(mistakes, []);
+      return;
+    }
     setTrouble([]);
     rememberCurrency(values.currency);
     create.mutate(toDraft(values, amount.minor));

@@ -46,7 +46,7 @@ function MessagePreview({ body }: { body: PreviewRequest }) {
   const [settled] = useDebouncedValue(JSON.stringify(body), TYPING_MS);
   const message = useQuery({
     queryKey: ["preview", settled],
-    queryFn: () => preview(JSON.parse(settled)),
+    queryFn: () => preview(JSON.parse(settled) as PreviewRequest),
     placeholderData: (previous) => previous,
     retry: false,
   });

@@ -41,9 +41,9 @@ const filled = (text: string) => text.trim() || undefined;
 
 function customerOf({ customer }: Values): LinkDraft["customer"] {
   const entries = Object.entries(customer).flatMap(([name, text]) =>
-    filled(text) ? [[name, text.trim()]] : [],
+    filled(text) ? [[name, text.trim()] as const] : [],
   );
-  return entries.length > 0 ? Object.fromEntries(entries) : undefined;
+  return entries.length > 0 ? Object.fromEntries<string>(entries) : undefined;
 }
 
 export function addressFor(channel: ChannelName, customer: Values["customer"]): string | undefined {

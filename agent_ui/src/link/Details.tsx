@@ -24,7 +24,7 @@ export function Details({ link }: { link: Link }) {
     ["Paid", amount(link.amount_paid)],
     ["Refunded", amount(link.amount_refunded)],
     ["Created", time(link.created_at)],
-    ["Created by", link.created_by?.name],
+    ["Created by", link.created_by.name],
     ["Expires", link.status === "active" && expiry(link.expires_at)],
     ["Expired", link.status === "expired" && time(link.expires_at)],
     ["Paid at", time(link.paid_at)],
@@ -35,7 +35,7 @@ export function Details({ link }: { link: Link }) {
     <Panel title="Details">
       <dl className={classes.details}>
         {rows
-          .filter(([, value]) => value)
+          .filter(([, value]) => Boolean(value))
           .map(([term, value]) => (
             <div key={term} style={{ display: "contents" }}>
               <dt>{term}</dt>

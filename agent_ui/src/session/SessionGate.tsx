@@ -38,7 +38,7 @@ export function SessionGate({ children }: { children: ReactNode }) {
   }, [owner, queries]);
 
   const welcome = async () => {
-    const next = await queries.fetchQuery({ queryKey: keys.me, queryFn: getMe, staleTime: 0 });
+    const next = await queries.query({ queryKey: keys.me, queryFn: getMe, staleTime: 0 });
     if (owner && agentOf(next) !== agentOf(owner)) forgetAll(queries);
   };
 

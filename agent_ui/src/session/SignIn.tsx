@@ -1,6 +1,6 @@
 import { Alert, Button, Center, Paper, PasswordInput, Stack, Text, TextInput, Title } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useState } from "react";
+import { type SubmitEvent, useEffect, useState } from "react";
 import { signIn } from "../api/account";
 import { ApiError, isApiError } from "../api/problem";
 import { Brand } from "../ui/Brand";
@@ -23,7 +23,7 @@ export function SignIn({ expired, onSignedIn }: SignInProps) {
     document.title = "Sign in – paylink";
   }, []);
 
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (!enter.isPending) enter.mutate();
   };

@@ -1,6 +1,6 @@
 import { Alert, Button, Group, Stack, TextInput } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useState } from "react";
+import { type SubmitEvent, useState } from "react";
 import { createApiKey } from "../api/account";
 import { SubmitKey } from "../api/keys";
 import { ApiError } from "../api/problem";
@@ -23,7 +23,7 @@ export function NewApiKey() {
       if (error instanceof ApiError && error.status < 500) submitKey.settled();
     },
   });
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (!create.isPending && name.trim()) create.mutate();
   };

@@ -34,7 +34,7 @@ class FakeSource {
   }
 }
 
-const last = () => FakeSource.all.at(-1) as FakeSource;
+const last = () => FakeSource.all.at(-1) ?? new FakeSource("never opened");
 
 function listen() {
   const heard: string[] = [];

@@ -53,7 +53,8 @@ export class EventStream {
     const source = this.#connect(this.#address());
     source.onopen = () => this.#opened();
     source.onerror = () => this.#failed(source);
-    for (const type of this.#types) source.addEventListener(type, (message) => this.#take(message));
+    for (const type of this.#types)
+      source.addEventListener(type, (message: MessageEvent<string>) => this.#take(message));
     this.#source = source;
   }
 

@@ -17,10 +17,7 @@ export function factsOf(data: Record<string, unknown>, money: Money): Facts {
   };
   const inCard = (name: string) => {
     const card = data.card;
-    const value =
-      typeof card === "object" && card !== null
-        ? Object.entries(card).find(([key]) => key === name)?.[1]
-        : null;
+    const value: unknown = typeof card === "object" && card !== null ? Reflect.get(card, name) : null;
     return isText(value) ? value : text(name);
   };
   return {

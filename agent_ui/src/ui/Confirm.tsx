@@ -1,6 +1,6 @@
 import { Button, Group, Modal, Stack } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
-import type { FormEvent, ReactNode } from "react";
+import type { SubmitEvent, ReactNode } from "react";
 import { ErrorNote } from "./ErrorNote";
 
 interface ConfirmProps {
@@ -21,7 +21,7 @@ export function Confirm({ opened, onClose, title, confirm, color, action, childr
     run.reset();
     onClose();
   };
-  const submit = (event: FormEvent) => {
+  const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (!run.isPending) run.mutate();
   };

@@ -6,7 +6,7 @@ const SAID_FOR_MS = 2000;
 
 /** The clipboard is missing on plain http; selecting and copying the old way still works there. */
 async function copy(text: string): Promise<boolean> {
-  if (navigator.clipboard) {
+  if (window.isSecureContext) {
     return navigator.clipboard.writeText(text).then(
       () => true,
       () => false,
@@ -16,6 +16,7 @@ async function copy(text: string): Promise<boolean> {
   area.value = text;
   document.body.append(area);
   area.select();
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- where there is no clipboard, nothing else is left
   const copied = document.execCommand("copy");
   area.remove();
   return copied;

@@ -5,7 +5,6 @@ A running older build meets this schema during a deploy: add first, use later, d
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 from paylink import db
 
@@ -33,9 +32,7 @@ def upgrade() -> None:
         sa.Column("type", sa.String(), nullable=False),
         sa.Column("origin", sa.String(), nullable=False),
         sa.Column("occurred_at", db.UtcDateTime(timezone=True), nullable=False),
-        sa.Column(
-            "data", sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgresql"), nullable=False
-        ),
+        sa.Column("data", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sa.UniqueConstraint("link_id", "seq", name=op.f("uq_events_link_id_seq")),
         sa.UniqueConstraint("public_id", name=op.f("uq_events_public_id")),
@@ -59,9 +56,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(), nullable=False),
         sa.Column("external_id", sa.String(), nullable=False),
         sa.Column("type", sa.String(), nullable=False),
-        sa.Column(
-            "summary", sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgresql"), nullable=False
-        ),
+        sa.Column("summary", sa.JSON(), nullable=False),
         sa.Column("received_at", db.UtcDateTime(timezone=True), nullable=False),
         sa.Column("handled_at", db.UtcDateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_inbound_events")),
@@ -154,9 +149,7 @@ def upgrade() -> None:
         sa.Column("description", sa.String(), nullable=True),
         sa.Column("reference", sa.String(), nullable=True),
         sa.Column("locale", sa.String(), nullable=True),
-        sa.Column(
-            "metadata", sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgresql"), nullable=False
-        ),
+        sa.Column("metadata", sa.JSON(), nullable=False),
         sa.Column("created_by_type", sa.String(), nullable=False),
         sa.Column("created_by_id", sa.String(), nullable=False),
         sa.Column("created_by_name", sa.String(), nullable=False),
@@ -225,9 +218,7 @@ def upgrade() -> None:
         sa.Column("decline_code", sa.String(), nullable=True),
         sa.Column("fraud_outcome", sa.String(), nullable=True),
         sa.Column("risk_level", sa.String(), nullable=True),
-        sa.Column(
-            "risk_reasons", sa.JSON().with_variant(postgresql.JSONB(astext_type=sa.Text()), "postgresql"), nullable=True
-        ),
+        sa.Column("risk_reasons", sa.JSON(), nullable=True),
         sa.Column("decision", sa.String(), nullable=True),
         sa.Column("reviewed_by", sa.String(), nullable=True),
         sa.Column("review_reason", sa.String(), nullable=True),
