@@ -32,7 +32,7 @@ run: setup
 
 test: setup $(TESTING)
 	@.ci/system-packages
-	@$(BIN)/pytest $(PYTEST_ARGS)
+	@$(BIN)/pytest -r fEs $(PYTEST_ARGS)
 
 lint: $(TESTING) $(CONSOLE)
 	@$(BIN)/ruff check --quiet .

@@ -17,10 +17,10 @@ CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     if services.postgres_bin() is None:
         pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    with services.postgres(tmp_path_factory.mktemp("postgres")) as url:
+    with services.postgres() as url:
         yield url
 
 

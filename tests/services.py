@@ -4,8 +4,9 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import psycopg
 
 START_S = 30
 # Without a flush per commit: the tests end processes, not the machine.
-POSTGRES_SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=300", "listen_addresses=127.0.0.1")
+POSTGRES_SETTINGS = ("fsync=off", "full_page_writes=off", "max_connections=300")
 
 
 def free_port() -> int:
@@ -31,41 +32,44 @@ def postgres_bin() -> Path | None:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """A fresh cluster; yields the address of its maintenance database."""
+def postgres(*settings: str) -> Iterator[str]:
+    """A fresh cluster; yields the address of its maintenance database. ``settings``: as in ``postgresql.conf``.
+
+    In a folder of its own: PostgreSQL runs as another user than root, and pytest closes its folders to others each
+    time it starts, even while another run is at work in them.
+    """
+    with tempfile.TemporaryDirectory(prefix="paylink-postgres-") as name:
+        folder, port = Path(name), free_port()
+        # PostgreSQL refuses to run as root; Debian's package brings a user for it.
+        user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        if user:
+            shutil.chown(folder, "postgres")
+        server = _start_postgres(folder, port, user, settings or POSTGRES_SETTINGS)
+        try:
+            url = f"postgresql://paylink@127.0.0.1:{port}/postgres"
+            wait_until(lambda: _answers(url), what="PostgreSQL", process=server)
+            yield url
+        finally:
+            _stop_postgres(folder, user)
+            server.wait(START_S)
+
+
+def _start_postgres(folder: Path, port: int, user: Sequence[str], settings: Sequence[str]) -> "subprocess.Popen[bytes]":
+    binaries, data = postgres_bin(), folder / "data"
+    assert binaries is not None
+    options = ["-U", "paylink", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    subprocess.run([*user, binaries / "initdb", "-D", data, *options], check=True, capture_output=True, cwd=folder)
+    given = [part for setting in (*settings, "listen_addresses=127.0.0.1") for part in ("-c", setting)]
+    command = [*user, binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, *given]
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+
+
+def _stop_postgres(folder: Path, user: Sequence[str]) -> None:
     binaries = postgres_bin()
     assert binaries is not None
-    data, port = folder / "data", free_port()
-    # PostgreSQL refuses to run as root; Debian's package brings a user for it.
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    if user:
-        shutil.chown(folder, "postgres")
-        for parent in folder.parents:
-            if parent.stat().st_uid == 0 and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o055)
-    subprocess.run(
-        [*user, binaries / "initdb", "-D", data, "-U", "paylink", "-A", "trust", "-E", "UTF8", "--no-sync"],
-        check=True,
-        capture_output=True,
-        cwd=folder,
-    )
-    settings = [part for setting in POSTGRES_SETTINGS for part in ("-c", setting)]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [*user, binaries / "postgres", "-D", data, "-p", str(port), "-k", folder, *settings],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-        )
-    try:
-        url = f"postgresql://paylink@127.0.0.1:{port}/postgres"
-        wait_until(lambda: _answers(url), what="PostgreSQL", process=server)
-        yield url
-    finally:
-        subprocess.run(
-            [*user, binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop"], capture_output=True, cwd=folder
-        )
-        server.wait(START_S)
+    command = [*user, binaries / "pg_ctl", "-D", folder / "data", "-m", "immediate", "stop"]
+    subprocess.run(command, check=False, capture_output=True, cwd=folder)
 
 
 @contextmanager
@@ -90,7 +94,9 @@ def start_redis(folder: Path, port: int) -> "subprocess.Popen[bytes]":
     return server
 
 
-def wait_until(check, *, what: str, process: "subprocess.Popen[bytes] | None" = None, seconds: float = START_S) -> None:
+def wait_until(
+    check: Callable[[], bool], *, what: str, process: "subprocess.Popen[bytes] | None" = None, seconds: float = START_S
+) -> None:
     """Polls until ``check`` is true. Fails with ``what`` after ``seconds``, or at once when the process has ended."""
     end = time.monotonic() + seconds
     while not check():

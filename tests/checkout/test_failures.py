@@ -79,9 +79,7 @@ async def test_too_many_requests_are_told_how_long_to_wait(limited: World) -> No
     assert heading(answers[120].text) == "Please wait a moment"
 
 
-async def test_a_fetch_that_cannot_be_noted_still_shows_the_page(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_fetch_that_cannot_be_noted_still_shows_the_page(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*_args: Any) -> None:
         raise OperationalError("INSERT", {}, Exception("disk full"))
 

@@ -46,7 +46,6 @@ async def test_paid_shows_the_receipt_to_the_browser_that_paid(world: World) -> 
         assert text in receipt.text
     assert "Already paid" in (await page.browser.get(f"/p/{token}")).text
     assert await world.told(link_id) == [
-        "link.fetched",
         "link.opened",
         "card_entry.started",
         "payment.submitted",
@@ -54,7 +53,8 @@ async def test_paid_shows_the_receipt_to_the_browser_that_paid(world: World) -> 
         "fraud_check.completed",
         "payment.succeeded",
         "link.paid",
-    ][1:] + ["link.fetched"]
+        "link.fetched",
+    ]
 
 
 async def test_another_device_learns_that_it_is_paid_and_no_card(world: World) -> None:
@@ -177,7 +177,7 @@ async def test_a_silent_provider_is_not_the_customers_fault(world: World, monkey
     assert (await page.reload()).data["state"] == "payable"
 
 
-@pytest.mark.parametrize("body", [{"amount": 1}, {"currency": "JPY"}, {"link": "plink_x"}, [], "x"])
+@pytest.mark.parametrize("body", [{"amount": 1}, {"currency": "JPY"}, {"link": "plink_x"}, []])
 async def test_the_browser_names_neither_amount_nor_link(world: World, body: object) -> None:
     link_id, token = await world.link()
     page = await world.browser().open(token)

@@ -227,7 +227,7 @@ def heading(html: str) -> str:
 
 
 def settings(**values: Any) -> Settings:
-    return Settings(_env_file=None, checkout_url=ORIGIN, **values)
+    return Settings(_env_file=None, **{"checkout_url": ORIGIN, **values})
 
 
 @asynccontextmanager
