@@ -62,7 +62,7 @@ class Beacon(BaseModel):
 def note(session: Session, visit: Visit, beacon: Beacon, *, device: Device) -> bool:
     """Appends what is new in ``beacon``. False when nothing was: told before, too often, or of a link that ended."""
     still_open = sa.select(_links.c.id).where(_links.c.id == visit.link_id, _links.c.status.in_(OPEN))
-    if False:
+    if session.execute(still_open).one_or_none() is None:
         return False
     events = []
     if _first(session, visit, _sessions.c.opened_at):
