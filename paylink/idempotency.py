@@ -142,6 +142,11 @@ def forget(session: Session, request: Request | None) -> None:
         )
 
 
+def prune(session: Session) -> None:
+    """Deletes the keys whose time is over."""
+    session.execute(sa.delete(_keys).where(_keys.c.created_at < utcnow() - KEEP))
+
+
 def _take_over(session: Session, request: Request, claimed_at: datetime) -> None:
     if claimed_at > utcnow() - CLAIM_LEASE:
         raise Conflict("A request with this Idempotency-Key is being worked on", code="idempotency_key_in_use")

@@ -3,13 +3,14 @@
 import asyncio
 import os
 import socket
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Final
 
 import structlog
 
+from paylink import idempotency
+from paylink.accounts.service import prune_sessions
 from paylink.config import Settings
 from paylink.context import Context
 from paylink.delivery.base import Carrier
@@ -18,11 +19,13 @@ from paylink.delivery.service import SEND_JOB
 from paylink.jobs import Handler, Worker
 from paylink.payments.closing import expire_due
 from paylink.payments.jobs import handlers as payment_handlers
+from webhooks.inbound import inbox
 from webhooks.inbound.handlers import handle
 from webhooks.inbound.inbox import HANDLE_JOB
 
 log = structlog.get_logger(__name__)
 
+TIDY_S: Final = 3600
 # How late a link may end; the checkout compares the time itself and takes no money in between.
 SWEEP_S: Final = 1.0
 
@@ -39,26 +42,33 @@ class Work:
             node_id=node_id(ctx.settings),
             concurrency=ctx.settings.job_concurrency,
         )
-        self._sweep: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         await self._worker.start()
-        self._sweep = asyncio.create_task(self._sweep_forever(), name="sweep")
+        self._tasks = [
+            asyncio.create_task(_every(SWEEP_S, partial(expire_due, self._ctx)), name="sweep"),
+            asyncio.create_task(_every(TIDY_S, self._tidy), name="tidy"),
+        ]
 
     async def close(self) -> None:
-        if self._sweep is not None:
-            self._sweep.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._sweep
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._worker.close()
 
-    async def _sweep_forever(self) -> None:
-        while True:
-            try:
-                await expire_due(self._ctx)
-            except Exception as error:  # the next round tries again; a sweep that died would let links live for ever
-                log.warning("sweep_failed", error=type(error).__name__)
-            await asyncio.sleep(SWEEP_S)
+    async def _tidy(self) -> None:
+        for prune in (idempotency.prune, prune_sessions, inbox.prune):
+            await self._ctx.db.transact(prune)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+    while True:
+        try:
+            await work()
+        except Exception as error:  # the next round tries again; a sweep that died would let links live for ever
+            log.warning("sweep_failed", error=type(error).__name__)
+        await asyncio.sleep(seconds)
 
 
 def node_id(settings: Settings) -> str:

@@ -84,6 +84,11 @@ def end_session(session: Session, session_id: str) -> None:
     )
 
 
+def prune_sessions(session: Session) -> None:
+    """Deletes what has not been a session for as long as one can live."""
+    session.execute(sa.delete(AgentSession).where(AgentSession.expires_at < utcnow() - SESSION_LIFE))
+
+
 def principal_by_cookie(session: Session, secret: str, keyring: Keyring) -> Principal:
     query = (
         sa.select(AgentSession, Agent)

@@ -99,7 +99,7 @@ async def _visit(ctx: Context, request: Request) -> tuple[Visit, PageView]:
     found = await by_cookie(ctx, request)
     if found is None:
         raise _no_session()
-    (lambda *a: 0)(ctx.keyring, found[0].link_id, request.headers.get(NONCE_HEADER, ""))
+    check_nonce(ctx.keyring, found[0].link_id, request.headers.get(NONCE_HEADER, ""))
     return found
 
 

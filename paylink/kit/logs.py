@@ -19,6 +19,8 @@ HIDDEN_KEYS = frozenset(
     {"authorization", "cookie", "set-cookie", "password", "token", "secret", "client_secret", "key"}
 )
 REDACTED = "[redacted]"
+# Libraries that tell of every request, some of them with its address or its answer.
+NOISY = ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "stripe", "dbos", "sse_starlette.sse", "alembic")
 
 
 def redact(text: str) -> str:
@@ -67,5 +69,5 @@ def configure(*, level: str, json: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx", "httpcore", "uvicorn.access", "uvicorn.error", "stripe", "dbos", "sse_starlette.sse", "alembic"):
+    for noisy in NOISY:
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))

@@ -1,5 +1,6 @@
 """Stored once, by the sender's own event id, together with the job that works on it."""
 
+from datetime import timedelta
 from typing import Final
 
 import sqlalchemy as sa
@@ -14,6 +15,8 @@ from paylink.kit.ids import new_id
 from webhooks.inbound.models import InboundEvent
 
 HANDLE_JOB: Final = "webhooks.handle"
+# Stripe repeats a callback for three days, Adyen for thirty: a repeat must still be known as one.
+KEEP_HANDLED: Final = timedelta(days=60)
 
 _inbox = table(InboundEvent)
 
@@ -46,3 +49,7 @@ def find(session: Session, inbound_id: str) -> InboundEvent | None:
 
 def mark_handled(session: Session, inbound_id: str) -> None:
     session.execute(sa.update(_inbox).where(_inbox.c.id == inbound_id).values(handled_at=utcnow()))
+
+
+def prune(session: Session) -> None:
+    session.execute(sa.delete(_inbox).where(_inbox.c.handled_at < utcnow() - KEEP_HANDLED))
