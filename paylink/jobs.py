@@ -6,27 +6,31 @@ a job exists exactly if what it belongs to was committed. A job runs at least on
 What DBOS leaves to us, and is done here:
 
 - A node that never comes back: every node writes a heartbeat, and any other takes over the jobs of one that is silent.
+- A node that stops: it finishes what it has at hand, and puts the rest back for the others.
 - A changed build: DBOS ties jobs to a hash of the source; ours carry a fixed version, so a deploy strands nothing.
 - Back-off for hours: a retry is a new, delayed job under a derived id, not a sleep in a process's memory.
+- A handler's fault: DBOS would write it down as the end of the job. Nothing a handler does ends a job but returning.
 - Pruning: finished jobs are deleted after ``KEEP_FINISHED``.
 """
 
 import asyncio
 import random
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import sqlalchemy as sa
 import structlog
 from dbos import DBOS, DBOSClient, DBOSConfig, WorkflowSerializationFormat
 from prometheus_client import Counter
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-from paylink.db import Base, Database, table
-from paylink.kit.clock import utcnow
+from paylink.db import CommitFailed, Database
+from paylink.nodes import SILENT_AFTER, claim_silent, forget, forget_silent, heard_of
 
 QUEUE: Final = "paylink"
 WORKFLOW: Final = "paylink.job"
@@ -36,7 +40,6 @@ APPLICATION_VERSION: Final = "1"
 # How long a job waits to be picked up, at most; also how often an idle worker asks the database.
 POLL_S = 0.05
 HEARTBEAT_S = 5
-SILENT_AFTER = timedelta(seconds=30)
 KEEP_FINISHED = timedelta(days=7)
 PRUNE_EVERY_S = 3600
 MAX_ATTEMPTS = 12
@@ -44,6 +47,10 @@ FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 3600.0
 # A handler's own time-outs are shorter; this frees the slot if one hangs all the same.
 HANDLER_TIMEOUT_S = 120
+# Between two tries to write a retry down, while the database is away.
+DATABASE_PATIENCE_S = 1.0
+# How long a stop waits for the jobs at hand.
+DRAIN_S = 10
 
 log = structlog.get_logger(__name__)
 jobs_done = Counter("paylink_jobs_total", "Jobs by name and result", ["job", "result"])
@@ -60,21 +67,13 @@ class TryAgain(Exception):
         self.after_s = after_s
 
 
+class Unfinished(BaseException):
+    """Ends a job's thread and leaves the job as it is: DBOS writes down an ``Exception`` as the job's end, not this."""
+
+
 def migrate(url: str) -> None:
     """Brings DBOS's own tables to the version this build needs."""
     DBOS.migrate(url)
-
-
-class JobNode(Base):
-    """A process that works on jobs, and when it last said so."""
-
-    __tablename__ = "job_nodes"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    seen_at: Mapped[datetime]
-
-
-_nodes = table(JobNode)
 
 
 class JobQueue:
@@ -98,6 +97,18 @@ class JobQueue:
             options["delay_seconds"] = delay_s
         self._client.enqueue_in_transaction(session, options, job, list(args), key, attempt)  # type: ignore[arg-type]
 
+    def running(self) -> dict[str, list[str]]:
+        """The keys of the jobs that are being worked on, by node."""
+        found: dict[str, list[str]] = {}
+        for job in self._client.list_workflows(status="PENDING", load_input=False, load_output=False):
+            found.setdefault(job.executor_id or "", []).append(job.workflow_id)
+        return found
+
+    def put_back(self, keys: list[str]) -> None:
+        """Lets any node take these jobs, each once, whoever had them before."""
+        if keys:
+            self._client.resume_workflows(keys, queue_name=QUEUE)
+
     def close(self) -> None:
         self._client.destroy()
 
@@ -115,11 +126,17 @@ class Worker:
         self._concurrency = concurrency
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._at_hand: set[Future[None]] = set()
+        # Jobs that came while stopping. They wait in their threads, so that no more are handed out, and are put back.
+        self._held: set[str] = set()
         self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._last_beat = time.monotonic()
+        self._judges_from = 0.0
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
-        await self._db.transact(self._beat)
+        await self._beat()
         await asyncio.to_thread(self._launch)
         log.info("worker_started", node=self._node_id)
         self._tasks = [
@@ -127,13 +144,36 @@ class Worker:
             asyncio.create_task(self._prune_forever(), name="jobs-prune"),
         ]
 
-    async def close(self, *, drain_s: int = 10) -> None:
-        """Takes no more jobs and waits for those at hand; what is not done by then is recovered later."""
+    async def close(self, *, drain_s: float = DRAIN_S) -> None:
+        """Takes no more jobs and waits for those at hand; what is not done by then is put back for others."""
         self._stopping.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.to_thread(DBOS.destroy, workflow_completion_timeout_sec=drain_s)
+        try:
+            await self._drain(drain_s)
+            for future in list(self._at_hand):
+                future.cancel()
+            await asyncio.to_thread(DBOS.destroy)
+            await self._leave()
+        except SQLAlchemyError as error:  # others take the jobs over once this node is silent
+            log.warning("worker_not_left", node=self._node_id, error=type(error).__name__)
+        finally:
+            self._stopped.set()
+
+    async def _drain(self, seconds: float) -> None:
+        """Waits until the end of each job at hand is written down."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            running = await asyncio.to_thread(self._queue.running)
+            if self._held.issuperset(running.get(self._node_id, ())):
+                return
+            await asyncio.sleep(POLL_S)
+
+    async def _leave(self) -> None:
+        running = await asyncio.to_thread(self._queue.running)
+        await asyncio.to_thread(self._queue.put_back, running.get(self._node_id, []))
+        await self._db.transact(lambda session: forget(session, self._node_id))
 
     def _launch(self) -> None:
         config: DBOSConfig = {
@@ -145,6 +185,8 @@ class Worker:
             "log_level": "WARNING",
             "max_executor_threads": self._concurrency + 4,
             "use_listen_notify": False,
+            # We use no notifications; this is how long a stop waits for the thread that would look for them.
+            "notification_listener_polling_interval_sec": 0.2,
         }
         DBOS(config=config)
 
@@ -162,14 +204,22 @@ class Worker:
         """A job in one of DBOS's threads: the handler itself runs in the event loop, where the clients live."""
         loop = self._loop
         if loop is None or self._stopping.is_set():
-            raise RuntimeError("the worker is not running")
+            self._held.add(key)
+            self._stopped.wait()
+            raise Unfinished
         future = asyncio.run_coroutine_threadsafe(self._handle(job, args, key, attempt), loop)
-        future.result(HANDLER_TIMEOUT_S)
+        self._at_hand.add(future)
+        try:
+            future.result()
+        except CancelledError:
+            raise Unfinished from None
+        finally:
+            self._at_hand.discard(future)
 
     async def _handle(self, job: str, args: list[str], key: str, attempt: int) -> None:
         try:
-            handler = self._handlers[job]
-            await handler(*args)
+            async with asyncio.timeout(HANDLER_TIMEOUT_S):
+                await self._handlers[job](*args)
         except TryAgain as again:
             await self._retry(job, args, key, attempt, reason=str(again), after_s=again.after_s)
         except Exception as error:
@@ -185,46 +235,52 @@ class Worker:
             jobs_done.labels(job, "given_up").inc()
             log.error("job_given_up", job=job, key=key, attempts=attempt, reason=reason)
             return
-        delay = after_s if after_s is not None else backoff_s(attempt)
+        delay, attempts = (backoff_s(attempt), attempt + 1) if after_s is None else (after_s, 1)
         jobs_done.labels(job, "retried").inc()
         log.info("job_retried", job=job, key=key, attempt=attempt, reason=reason, delay_s=round(delay, 1))
-        again = f"{key.partition('#')[0]}#{attempt + 1}"
-        await self._db.transact(
-            lambda session: self._queue.enqueue(session, job, *args, key=again, delay_s=delay, attempt=attempt + 1)
-        )
+        again = next_key(key)
+        while True:
+            try:
+                await self._db.transact(
+                    lambda session: self._queue.enqueue(session, job, *args, key=again, delay_s=delay, attempt=attempts)
+                )
+            except (SQLAlchemyError, CommitFailed) as error:
+                log.warning("retry_not_written", job=job, key=key, error=type(error).__name__)
+                await asyncio.sleep(DATABASE_PATIENCE_S)
+            else:
+                return
 
     async def _keep_alive(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
             with suppress(Exception):  # a database that is away is told by everything else; the next beat tries again
-                await self._db.transact(self._beat)
-                await self._take_over()
+                await self._beat()
+                if time.monotonic() >= self._judges_from:
+                    await self._take_over()
 
-    def _beat(self, session: Session) -> None:
-        updated = session.execute(sa.update(_nodes).where(_nodes.c.id == self._node_id).values(seen_at=utcnow()))
-        if not updated.rowcount:  # type: ignore[attr-defined]
-            session.execute(sa.insert(_nodes).values(id=self._node_id, seen_at=utcnow()))
+    async def _beat(self) -> None:
+        await self._db.transact(lambda session: heard_of(session, [self._node_id]))
+        now = time.monotonic()
+        if now - self._last_beat > SILENT_AFTER.total_seconds() / 2:
+            # What kept this node from its beats, a database that was away, kept the others as well.
+            self._judges_from = now + SILENT_AFTER.total_seconds()
+        self._last_beat = now
 
     async def _take_over(self) -> None:
         """Puts the running jobs of nodes that are silent back into the queue, where each is handed out once."""
-        silent = await self._db.read(self._silent_nodes)
-        for node in silent:
-            handles = await asyncio.to_thread(_requeue, node)
-            log.warning("jobs_taken_over", node=node, jobs=handles)
-            await self._db.transact(
-                lambda session, node=node: session.execute(  # type: ignore[misc]
-                    sa.delete(_nodes).where(_nodes.c.id == node, _nodes.c.seen_at < utcnow() - SILENT_AFTER)
-                )
-            )
-
-    def _silent_nodes(self, session: Session) -> list[str]:
-        query = sa.select(_nodes.c.id).where(_nodes.c.id != self._node_id, _nodes.c.seen_at < utcnow() - SILENT_AFTER)
-        return list(session.execute(query).scalars())
+        running = await asyncio.to_thread(self._queue.running)
+        running.pop(self._node_id, None)
+        if not running:
+            return
+        for node in await self._db.transact(lambda session: claim_silent(session, list(running))):
+            await asyncio.to_thread(self._queue.put_back, running[node])
+            log.warning("jobs_taken_over", node=node, jobs=len(running[node]))
 
     async def _prune_forever(self) -> None:
         while True:
             with suppress(Exception):
                 await asyncio.to_thread(_prune)
+                await self._db.transact(forget_silent)
             await asyncio.sleep(PRUNE_EVERY_S)
 
 
@@ -234,11 +290,10 @@ def backoff_s(attempt: int) -> float:
     return delay * random.uniform(0.75, 1.25)  # noqa: S311 - spreading load, not a secret
 
 
-def _requeue(node: str) -> int:
-    running = DBOS.list_workflows(status="PENDING", executor_id=node, load_input=False, load_output=False)
-    if running:
-        DBOS.resume_workflows([workflow.workflow_id for workflow in running], queue_name=QUEUE)
-    return len(running)
+def next_key(key: str) -> str:
+    """``key#2`` after ``key``, ``key#3`` after that."""
+    first, mark, run = key.rpartition("#")
+    return f"{first}#{int(run) + 1}" if mark and run.isdecimal() else f"{key}#2"
 
 
 def _prune() -> None:

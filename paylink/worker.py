@@ -1,7 +1,7 @@
 """Background work: the durable jobs, and the sweeps that look for what is due."""
 
 import asyncio
-import os
+import hashlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
@@ -17,6 +17,7 @@ from paylink.delivery.base import Carrier
 from paylink.delivery.jobs import Sender
 from paylink.delivery.service import SEND_JOB
 from paylink.jobs import Handler, Worker
+from paylink.kit.claim import Claim
 from paylink.payments.closing import expire_due
 from paylink.payments.jobs import handlers as payment_handlers
 from webhooks.inbound import inbox
@@ -35,11 +36,12 @@ class Work:
 
     def __init__(self, ctx: Context, carriers: Mapping[str, Carrier]) -> None:
         self._ctx = ctx
+        self._claim = None if ctx.settings.node_id else claim_name(ctx.settings)
         self._worker = Worker(
             ctx.db,
             ctx.jobs,
             _handlers(ctx, carriers),
-            node_id=node_id(ctx.settings),
+            node_id=self._claim.name if self._claim else ctx.settings.node_id,
             concurrency=ctx.settings.job_concurrency,
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -56,6 +58,8 @@ class Work:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._worker.close()
+        if self._claim is not None:
+            self._claim.release()
 
     async def _tidy(self) -> None:
         for prune in (idempotency.prune, prune_sessions, inbox.prune):
@@ -71,9 +75,11 @@ async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
         await asyncio.sleep(seconds)
 
 
-def node_id(settings: Settings) -> str:
-    """Stays the same over a restart on the same host and address, and differs between processes that run at once."""
-    return settings.node_id or f"{socket.gethostname()}:{settings.console_bind}:{os.environ.get('PAYLINK_ROLE', '')}"
+def claim_name(settings: Settings) -> Claim:
+    """What this process is called where no ``PAYLINK_NODE_ID`` names it: found again by a restart on the same host and
+    database, never shared by two that run at once."""
+    topic = f"node-{hashlib.sha256(settings.database_url.encode()).hexdigest()[:12]}"
+    return Claim(topic, prefix=socket.gethostname())
 
 
 def _handlers(ctx: Context, carriers: Mapping[str, Carrier]) -> dict[str, Handler]:

@@ -54,7 +54,7 @@ class Opened:
 def open_(session: Session, keyring: Keyring, door: Door, *, presented: str | None) -> Opened:
     """The browser's session for this link, prolonged if ``presented`` is still good, or a new one."""
     until = utcnow() + LIFETIME
-    if False:
+    if presented:
         known = find(session, keyring, link_id=door.link_id, secret=presented)
         if known is not None:
             session.execute(sa.update(_sessions).where(_sessions.c.id == known.id).values(expires_at=until))

@@ -10,13 +10,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from tests.bench import create, machine, report
+from tests.bench import create, latency, machine, report
 from tests.bench.measure import FULL, QUICK, Effort, Missing, Result
 
 Bench = Callable[[Effort, Path], Result]
 BENCHES: dict[str, Bench] = {
     "create-sqlite": create.sqlite,
     "create-postgres": create.postgres,
+    "beacon-sqlite": latency.sqlite,
+    "beacon-postgres": latency.postgres,
 }
 
 
@@ -26,7 +28,9 @@ def main(arguments: Sequence[str]) -> int:
     if options.rounds:
         effort = Effort(options.rounds, effort.seconds, effort.warm_up_s)
     console, results = Console(), []
-    with tempfile.TemporaryDirectory(prefix="paylink-bench-", dir=options.folder) as folder:
+    if options.folder:
+        tempfile.tempdir = str(options.folder)
+    with tempfile.TemporaryDirectory(prefix="paylink-bench-") as folder:
         found = machine.describe(Path(folder))
         for name, text in found.items():
             console.print(f"[dim]{name}:[/dim] {escape(text)}", highlight=False)

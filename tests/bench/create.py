@@ -5,7 +5,7 @@ transaction, behind an API key. The peer writes three rows and checks nothing.
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ OVER_FLOOR = Goal(0.20, 0.35)
 OVER_PEER = Goal(2.0, 3.5)
 P99_OVER_PEER = Goal(0.5, 0.3, at_most=True)
 OVER_STATEMENTS = Goal(1.5, 2.3)
+STYLES = {"orm": "ORM", "core": "Core"}
 
 HOLDS = (
     f"body: {BODY}; each create of paylink writes link + token row + event counter + event, behind an API key, with "
@@ -61,7 +62,7 @@ def sqlite(effort: Effort, folder: Path) -> Result:
 def postgres(effort: Effort, folder: Path) -> Result:
     wrk.need()
     with ExitStack() as stack:
-        server = stack.enter_context(sides.postgres(folder / "postgres"))
+        server = stack.enter_context(sides.postgres())
         floor = stack.enter_context(sides.floor(folder))
         ours = stack.enter_context(sides.paylink(folder / "paylink", sides.new_database(server, "paylink")))
         orm = stack.enter_context(_postgres_peer(folder, server, "orm"))
@@ -79,9 +80,9 @@ def postgres(effort: Effort, folder: Path) -> Result:
     return Result("create-postgres", "Create a link, PostgreSQL (fsync=on, synchronous_commit=on)", rows, [HOLDS])
 
 
-def _postgres_peer(folder: Path, server: str, style: str):  # type: ignore[no-untyped-def]
+def _postgres_peer(folder: Path, server: str, style: str) -> AbstractContextManager[Side]:
     url = sides.new_database(server, f"peer_{style}").replace("postgresql://", "postgresql+psycopg://")
-    return sides.peer(folder, f"FastAPI + {style.upper() if style == 'orm' else 'Core'}, psycopg", url, style)
+    return sides.peer(folder, f"FastAPI + {STYLES[style]}, psycopg", url, style)
 
 
 def run(servers: Sequence[Side], effort: Effort, connections: Sequence[int] = (32, 8)) -> Samples:

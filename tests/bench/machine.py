@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import shutil
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -64,11 +65,11 @@ def _programs() -> list[str]:
     postgres = postgres_bin()
     commands = {
         "wrk": ["wrk", "-v"],
-        "SQLite": ["python3", "-c", "import sqlite3; print(sqlite3.sqlite_version)"],
         "PostgreSQL": [str(postgres / "postgres") if postgres else "postgres", "--version"],
         "Redis": ["redis-server", "--version"],
     }
-    return [f"{name} {_first_number(command)}" for name, command in commands.items()]
+    found = [f"{name} {_first_number(command)}" for name, command in commands.items()]
+    return [f"SQLite {sqlite3.sqlite_version}", *found]
 
 
 def _first_number(command: list[str]) -> str:

@@ -1,13 +1,13 @@
 """What is compared: the product as an operator runs it, and the servers it is held against."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from unittest.mock import patch
 
 import httpx
 import psycopg
@@ -22,7 +22,7 @@ BODY = json.dumps(
     {"amount": 4999, "currency": "GBP", "reference": "INV-1042", "metadata": {"ticket": "T-100", "agent": "a1"}}
 )
 # As durable as in operation: a commit is on the disk before it is answered. The rest are PostgreSQL's defaults.
-DURABLE_POSTGRES = ("fsync=on", "synchronous_commit=on", "max_connections=100", "listen_addresses=127.0.0.1")
+DURABLE_POSTGRES = ("fsync=on", "synchronous_commit=on")
 # Production's form of the log. Rate limits are off: one key must make thousands of links a second.
 SETTINGS = {"PAYLINK_LOG_JSON": "true"}
 
@@ -73,18 +73,17 @@ def _plain(name: str, address: str, pid: int) -> Side:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """A cluster that flushes every commit to the disk; yields the address of its maintenance database."""
     if services.postgres_bin() is None:
         raise Missing("PostgreSQL is not installed: apt-get install postgresql")
-    folder.mkdir(parents=True)
-    with patch.object(services, "POSTGRES_SETTINGS", DURABLE_POSTGRES), services.postgres(folder) as url:
+    with services.postgres(*DURABLE_POSTGRES) as url:
         yield url
 
 
 @contextmanager
 def redis(folder: Path) -> Iterator[str]:
-    if services.shutil.which("redis-server") is None:
+    if shutil.which("redis-server") is None:
         raise Missing("Redis is not installed: apt-get install redis-server")
     folder.mkdir(parents=True)
     with services.redis(folder) as url:
