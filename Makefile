@@ -19,7 +19,8 @@ PYTEST_ARGS ?=
 RUNTIME := .venv/.runtime
 TESTING := .venv/.testing
 CONSOLE := paylink/console/index.html
-CONSOLE_SOURCES := $(shell find agent_ui -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
+# schema.d.ts is made from openapi.json by every npm script that needs it.
+CONSOLE_SOURCES := $(shell find agent_ui -type f -not -path '*/node_modules/*' -not -name schema.d.ts)
 
 .PHONY: setup run test lint format bench lock clean
 .DEFAULT_GOAL := run

@@ -10,12 +10,13 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from paylink import __version__, api_docs, problems
 from paylink.accounts import routes as accounts
-from paylink.accounts.auth import CredentialCache
+from paylink.accounts.auth import CredentialCache, cookie_name
 from paylink.context import Context
 from paylink.delivery import routes as delivery
 from paylink.delivery.base import Carrier
@@ -46,17 +47,18 @@ HEADERS: Final = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 HSTS: Final = "max-age=63072000; includeSubDomains"
 operations = APIRouter(tags=["Operations"])
 Check = Callable[[], Awaitable[dict[str, bool]]]
 
 
-@operations.get("/healthz", summary="The process answers")
+@operations.get("/healthz", summary="The process answers", response_class=PlainTextResponse)
 async def healthz() -> Response:
     return PlainTextResponse("ok")
 
 
-@operations.get("/readyz", summary="What it stands on answers too")
+@operations.get("/readyz", summary="What it stands on answers too", responses={503: {"description": "Not ready"}})
 async def readyz(request: Request) -> Response:
     """Without the bus events come by the poll, a second late: said here, and no reason to take the node away."""
     checks: Check = request.app.state.readiness
@@ -113,10 +115,30 @@ def build_api(
     app.include_router(inbound.router)
     if not callbacks_only:
         for router in (accounts.router, links.router, payments.router, delivery.router, stream.router):
-            app.include_router(router)
+            app.include_router(router, responses=problems.RESPONSES)
+        problems.describe(app, cookie=cookie_name(production=ctx.settings.production))
+    _refuse_the_rest(app)
+    if not callbacks_only:
         api_docs.install(app)
         _serve_console(app)
     return app
+
+
+def _refuse_the_rest(app: FastAPI) -> None:
+    """Under the API's addresses no page answers: 405 with what is allowed, or 404."""
+    known = list(app.router.routes)
+
+    async def refuse(request: Request) -> Response:
+        def answers(method: str) -> bool:
+            scope = {**request.scope, "method": method}
+            return any(route.matches(scope)[0] is Match.FULL for route in known)
+
+        if allowed := [method for method in METHODS if answers(method)]:
+            raise HTTPException(405, "This address does not take this method", {"Allow": ", ".join(allowed)})
+        raise HTTPException(404, "No such address")
+
+    for place in ("/v1", "/v1/{path:path}", "/webhooks/{path:path}"):
+        app.add_api_route(place, refuse, methods=METHODS, include_in_schema=False)
 
 
 def console_files() -> Path:
@@ -131,7 +153,7 @@ def _serve_console(app: FastAPI) -> None:
     @app.get("/{path:path}", include_in_schema=False)
     async def page(path: str) -> Response:
         """The console's own routes are its script's business: every page that is not the API's is the same file."""
-        if path.startswith(("v1/", "webhooks/", "assets/")) or path == "v1":
+        if path.startswith("assets/"):
             raise HTTPException(404, "No such address")
         if path and "/" not in path and (built / path).is_file() and path != "index.html":
             return FileResponse(built / path, headers={"Cache-Control": "public, max-age=3600"})

@@ -8,15 +8,19 @@ The answer is kept sealed, since it may hold the one URL or key that is shown on
 """
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from paylink.db import Base, table
 from paylink.errors import BadRequest, Conflict
+from paylink.kit.cards import contains_issued_card_number
 from paylink.kit.clock import utcnow
 from paylink.kit.crypto import Keyring, fingerprint
 
@@ -26,6 +30,8 @@ KEEP = timedelta(hours=24)
 # A claim without an answer for this long belongs to a process that died.
 CLAIM_LEASE = timedelta(seconds=60)
 PURPOSE = "idempotency"
+# Random, so that one in some hundred holds a long number by chance.
+UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE)
 
 
 class IdempotencyKey(Base):
@@ -65,6 +71,10 @@ class Request:
             raise BadRequest(
                 f"Idempotency-Key must be 1 to {MAX_LENGTH} printable characters", code="bad_idempotency_key"
             )
+        if not UUID.fullmatch(key) and contains_issued_card_number(key):
+            raise BadRequest(
+                "Idempotency-Key looks like it contains a card number; use a random one", code="card_number_not_allowed"
+            )
         return cls(scope, key, fingerprint(body))
 
 
@@ -78,12 +88,14 @@ def replay(session: Session, request: Request | None, keyring: Keyring) -> Answe
     if row is None:
         return None
     if row.created_at < utcnow() - KEEP:
-        session.execute(sa.delete(_keys).where(_keys.c.scope == request.scope, _keys.c.key == request.key))
+        _clear(session, request)
         return None
     if row.fingerprint != request.fingerprint:
         raise Conflict("This Idempotency-Key was used with another body", code="idempotency_key_reused")
     if row.status is None:
-        _take_over(session, request, row.created_at)
+        if row.created_at > utcnow() - CLAIM_LEASE:
+            raise _in_use()
+        _clear(session, request)
         return None
     body = keyring.unseal(row.answer_sealed, purpose=PURPOSE, bound_to=_bound_to(request))
     return Answer(row.status, json.loads(body), replayed=True)
@@ -111,16 +123,11 @@ def begin(session: Session, request: Request | None, keyring: Keyring) -> Answer
         return None
     found = replay(session, request, keyring)
     if found is None:
-        statement = sa.insert(_keys).from_select(
-            ["scope", "key", "fingerprint", "created_at"],
-            sa.select(
-                sa.literal(request.scope),
-                sa.literal(request.key),
-                sa.literal(request.fingerprint),
-                sa.literal(utcnow(), _keys.c.created_at.type),
-            ).where(~sa.exists().where(_keys.c.scope == request.scope, _keys.c.key == request.key)),
-        )
-        session.execute(statement)
+        insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgres_insert
+        row = {"scope": request.scope, "key": request.key, "fingerprint": request.fingerprint, "created_at": utcnow()}
+        statement = insert(_keys).values(row).on_conflict_do_nothing(index_elements=[_keys.c.scope, _keys.c.key])
+        if session.execute(statement.returning(_keys.c.key)).one_or_none() is None:
+            raise _in_use()
     return found
 
 
@@ -147,12 +154,13 @@ def prune(session: Session) -> None:
     session.execute(sa.delete(_keys).where(_keys.c.created_at < utcnow() - KEEP))
 
 
-def _take_over(session: Session, request: Request, claimed_at: datetime) -> None:
-    if claimed_at > utcnow() - CLAIM_LEASE:
-        raise Conflict("A request with this Idempotency-Key is being worked on", code="idempotency_key_in_use")
-    session.execute(
-        sa.update(_keys).where(_keys.c.scope == request.scope, _keys.c.key == request.key).values(created_at=utcnow())
-    )
+def _clear(session: Session, request: Request) -> None:
+    """Makes room for a new claim. Of two that do so at once, the second finds the first one's."""
+    session.execute(sa.delete(_keys).where(_keys.c.scope == request.scope, _keys.c.key == request.key))
+
+
+def _in_use() -> Conflict:
+    return Conflict("A request with this Idempotency-Key is being worked on", code="idempotency_key_in_use")
 
 
 def _sealed(request: Request, keyring: Keyring, answer: Answer) -> dict[str, Any]:

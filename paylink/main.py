@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 # Streams end at once on a stop; this is for requests that are under way.
 DRAIN_S: Final = 8
+# The kernel drops a connection whose peer has taken nothing of what waits for it for so long.
+UNREAD_MS: Final = 20_000
 
 
 class Role(StrEnum):
@@ -48,10 +50,17 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is served: a name for people, and where."""
+    """What is served: a name for people, and by what."""
 
     name: str
+    server: uvicorn.Server
     task: asyncio.Task[None]
+
+    async def close(self) -> None:
+        """Listens no more and finishes the requests that are under way."""
+        self.server.should_exit = True
+        with suppress(asyncio.CancelledError):
+            await self.task
 
 
 class Server(uvicorn.Server):
@@ -138,6 +147,7 @@ async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[
     ctx = build_context(settings, stack)
     carriers = build_carriers(settings, stack)
     running: list[Running] = []
+    console: Running | None = None
     if role in {Role.ALL, Role.API, Role.WEBHOOKS}:
         await ctx.hub.start()
         api = create_api(
@@ -147,8 +157,8 @@ async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[
             rights=Rights(ctx.db),
             callbacks_only=role is Role.WEBHOOKS,
         )
-        running.append(await _serve_app("console", api, settings.console_bind, settings, stack))
-        # Pushed last, so ended first: an open stream would keep its server from draining.
+        console = await _serve_app("console", api, settings.console_bind, settings, stack)
+        running.append(console)
         stack.push_async_callback(ctx.hub.close)
     if role in {Role.ALL, Role.CHECKOUT}:
         running.append(await _serve_app("checkout", _checkout_app(ctx), settings.checkout_bind, settings, stack))
@@ -158,6 +168,11 @@ async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[
         work = Work(ctx, {name.value: carriers["sandbox"] for name in carriers_of(settings)})
         await work.start()
         stack.push_async_callback(work.close)
+    if console is not None:
+        # Pushed last, so ended first: agents watch elsewhere while jobs finish here. An open stream would keep its
+        # server from draining, so the streams come before the server.
+        stack.push_async_callback(console.close)
+        stack.push_async_callback(ctx.hub.close)
     return running
 
 
@@ -179,17 +194,13 @@ async def _serve_app(name: str, app: ASGIApp, bind: str, settings: Settings, sta
     sockets = [_listen(host, int(port))]
     task = asyncio.create_task(server.serve(sockets=sockets), name=f"server-{name}")
 
-    async def close() -> None:
-        server.should_exit = True
-        with suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(close)
+    running = Running(name, server, task)
+    stack.push_async_callback(running.close)
     await server.listening.wait()
     if task.done():
         await task
     log.info("serving", app=name, address=f"http://{bind}")
-    return Running(name, task)
+    return running
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -197,6 +208,8 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; inherited by every connection
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
         listener.bind((host.strip("[]"), port))
     except OSError as error:

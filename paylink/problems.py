@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import DataError, DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -24,6 +26,58 @@ log = structlog.get_logger(__name__)
 
 # FastAPI's words for where a value stood; the caller knows only the field.
 PLACES = frozenset({"body", "query", "path", "header", "cookie"})
+
+
+# What FastAPI would document otherwise is its own form of errors, which nobody gets to see.
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    "4XX": {
+        "description": "What is wrong, by a stable `code` (RFC 9457)",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    },
+    "5XX": {
+        "description": "Not your fault; `Retry-After` says when to try again",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    },
+}
+
+
+class ProblemField(BaseModel):
+    field: str = Field(description="A dotted path such as `deliver.0.to`")
+    code: str
+    message: str
+
+
+class Problem(BaseModel):
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[ProblemField] | None = Field(None, description="With 422: every field that is wrong")
+
+
+def describe(app: FastAPI, *, cookie: str) -> None:
+    """Adds to the OpenAPI document what FastAPI cannot see: the form of errors, and how a caller is known."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = generate()
+            components = document.setdefault("components", {})
+            reference = "#/components/schemas/{model}"
+            _, models = models_json_schema([(Problem, "serialization")], ref_template=reference)
+            components.setdefault("schemas", {}).update(models["$defs"])
+            components["securitySchemes"] = {
+                "apiKey": {"type": "http", "scheme": "bearer"},
+                "session": {"type": "apiKey", "in": "cookie", "name": cookie},
+            }
+            for path, calls in document["paths"].items():
+                for method, call in calls.items():
+                    if path.startswith("/v1/") and (path, method) != ("/v1/sessions", "post"):
+                        call["security"] = [{"apiKey": []}, {"session": []}]
+        return dict(app.openapi_schema or {})
+
+    app.openapi = openapi  # type: ignore[method-assign]
 
 
 def problem(error: PaylinkError, *, headers: Mapping[str, str] | None = None) -> Response:

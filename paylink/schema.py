@@ -18,8 +18,8 @@ from paylink.db import Base, Database
 from paylink.delivery.models import Delivery
 from paylink.events.types import Event, EventCounter
 from paylink.idempotency import IdempotencyKey
-from paylink.jobs import JobNode
 from paylink.links.models import PaymentLink
+from paylink.nodes import JobNode
 from paylink.payments.models import Payment, Refund
 from webhooks.inbound.models import InboundEvent
 

@@ -8,16 +8,19 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
+from paylink import idempotency
 from paylink.accounts import service
 from paylink.accounts.auth import Caller, CallingAgent, CredentialCache, cookie_name, require_same_origin
 from paylink.accounts.models import Agent, ApiKey, Merchant
 from paylink.accounts.scope import PrincipalKind
 from paylink.context import Context, Ctx
 from paylink.errors import NotSignedIn
+from paylink.idempotency import Answer
 from paylink.kit.clock import rfc3339
 from paylink.kit.text import Short
 from paylink.kit.web import client_address
 from paylink.limits import SIGN_IN_BY_ADDRESS, SIGN_IN_BY_EMAIL
+from paylink.links.routes import IdempotencyKey, once, respond
 
 router = APIRouter(prefix="/v1", tags=["Accounts"])
 
@@ -134,13 +137,21 @@ async def api_keys(caller: CallingAgent, ctx: Ctx) -> Response:
 
 
 @router.post("/api_keys", status_code=201, response_model=ApiKeyOut, summary="Make an API key; shown once")
-async def create_api_key(body: ApiKeyIn, caller: CallingAgent, ctx: Ctx) -> Response:
-    key, secret = await ctx.db.transact(
-        lambda session: service.create_api_key(
+async def create_api_key(
+    request: Request, body: ApiKeyIn, caller: CallingAgent, ctx: Ctx, idempotency_key: IdempotencyKey = None
+) -> Response:
+    scope = f"{caller.merchant_id}:create_api_key"
+    once_key = idempotency.Request.of(idempotency_key, scope=scope, body=await request.body())
+
+    def work(session: Session) -> Answer:
+        if found := idempotency.replay(session, once_key, ctx.keyring):
+            return found
+        key, secret = service.create_api_key(
             session, merchant_id=caller.merchant_id, name=body.name, live=ctx.psp.livemode, keyring=ctx.keyring
         )
-    )
-    return JSONResponse({**_key_form(key), "key": secret}, 201, {"Cache-Control": "no-store"})
+        return idempotency.remember(session, once_key, ctx.keyring, Answer(201, {**_key_form(key), "key": secret}))
+
+    return respond(await once(ctx, work))
 
 
 @router.delete("/api_keys/{key_id}", status_code=204, summary="Revoke an API key")

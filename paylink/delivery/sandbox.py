@@ -51,16 +51,17 @@ class SandboxCarrier:
         self._verify(body, headers)
         try:
             content = json.loads(body)
+            reason = content.get("reason")
             return [
                 Report(
                     id=str(content["id"]),
                     reference=str(content["reference"]),
                     status=DeliveryStatus(content["status"]),
-                    occurred_at=datetime.fromisoformat(content["occurred_at"]),
-                    reason=content.get("reason"),
+                    occurred_at=_moment(content["occurred_at"]),
+                    reason=None if reason is None else str(reason),
                 )
             ]
-        except (KeyError, TypeError, ValueError, RecursionError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise CallbackRefused("not a delivery report") from error
 
     async def close(self) -> None:
@@ -68,10 +69,17 @@ class SandboxCarrier:
 
     def _verify(self, body: bytes, headers: Mapping[str, str]) -> None:
         message_id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-        if not stamp.isdigit() or len(stamp) > 12 or abs(time.time() - int(stamp)) > TOLERANCE_S:
+        if not (stamp.isascii() and stamp.isdigit()) or len(stamp) > 12 or abs(time.time() - int(stamp)) > TOLERANCE_S:
             raise CallbackRefused("no timestamp, or one too far from now")
         signed = f"{message_id}.{stamp}.".encode() + body
         wanted = base64.b64encode(hmac.digest(self._secret.encode(), signed, "sha256")).decode()
         given = headers.get("webhook-signature", "").split()
         if not any(same(f"v1,{wanted}", signature) for signature in given):
             raise CallbackRefused("the signature does not fit")
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without its offset")
+    return moment

@@ -64,6 +64,8 @@ def wanted(
     if not available.get(channel, False):
         raise Invalid.one(f"{field}channel", "channel_unavailable", "This channel is not set up")
     if channel is ChannelName.QR:
+        if delivery.to:  # shown on a screen and sent nowhere, but not a place for a card number either
+            checked_address(channel, delivery.to, field=f"{field}to")
         return Wanted(channel, None)
     to = delivery.to or {ChannelName.SMS: phone, ChannelName.EMAIL: email}.get(channel)
     if to is None:

@@ -20,11 +20,12 @@ from sqlalchemy.orm import Session
 from paylink.db import Database
 from paylink.events import log as event_log
 from paylink.events.bus import Bell
-from paylink.events.tail import GAP_PATIENCE_S, PAGE, Tail, newest, running_before
+from paylink.events.tail import GAP_PATIENCE_S, PAGE, Tail, newest, writers
 from paylink.events.types import public_form
 
 POLL_S = 1.0
 GAP_POLL_S = 0.005
+START_POLL_S = 0.05
 # A stream holds this many frames for a client that does not read; at some hundred bytes each that is little memory,
 # and far more than a human-paced stream ever has waiting.
 QUEUE_LIMIT = 512
@@ -52,6 +53,8 @@ class Subscription:
         self._ready = asyncio.Event()
 
     def push(self, event_id: int, data: bytes) -> None:
+        if self.closed:
+            return
         if len(self._frames) >= QUEUE_LIMIT:
             streams_cut.inc()
             self.close()
@@ -61,6 +64,7 @@ class Subscription:
 
     def close(self) -> None:
         self.closed = True
+        self._frames.clear()
         self._ready.set()
 
     async def take(self) -> list[tuple[int, bytes]]:
@@ -82,6 +86,7 @@ class Hub:
         self._by_merchant: dict[str, set[Subscription]] = {}
         self._by_link: dict[str, set[Subscription]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         db.listen(event_log.BELL, bell.ring)
 
     @property
@@ -94,7 +99,8 @@ class Hub:
         self._task = asyncio.create_task(self._follow(), name="event-hub")
 
     async def close(self) -> None:
-        """Ends every stream; their clients come back elsewhere with what they saw last."""
+        """Ends every stream, and any that still comes; their clients come back elsewhere with what they saw last."""
+        self._closed = True
         for subscription in list(self.subscriptions()):
             subscription.close()
         if self._task is not None:
@@ -112,6 +118,8 @@ class Hub:
         subscription = Subscription(merchant_id=merchant_id, link_id=link_id, start=self.cursor)
         self._room(subscription).add(subscription)
         streams_open.inc()
+        if self._closed:
+            subscription.close()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -175,13 +183,12 @@ class Hub:
     async def _closed_end(self) -> int:
         """The end of the log once nothing that could still add to what is before it runs."""
 
-        def look(session: Session) -> tuple[int, int]:
-            return newest(session), running_before(session)[1]
+        def look(session: Session) -> tuple[int, frozenset[str]]:
+            return newest(session), writers(session)
 
-        end, xmax = await self._db.read(look)
-        for _ in range(int(GAP_PATIENCE_S / 0.05)):
-            running, _unused = await self._db.read(lambda session: running_before(session, xmax))
-            if not running:
+        end, before = await self._db.read(look)
+        for _ in range(int(GAP_PATIENCE_S / START_POLL_S)):
+            if before.isdisjoint(await self._db.read(writers)):
                 break
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(START_POLL_S)
         return end

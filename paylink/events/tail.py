@@ -2,9 +2,13 @@
 
 PostgreSQL hands out ids when rows are written, and transactions commit in another order: id 7 can become visible
 before id 6, and a reader that went on with ``id > 7`` would never see 6. So a tail moves only over a closed prefix: at
-a gap it waits until every transaction that was running when the gap was seen has ended. What is still missing then was
-rolled back and never comes. An id therefore stands for all before it, which is what makes ``Last-Event-ID`` exact, on
-whichever node the reader comes back.
+a gap it waits until every transaction that was writing to the log when the gap was seen has ended. What is still
+missing then was rolled back and never comes. An id therefore stands for all before it, which is what makes
+``Last-Event-ID`` exact, on whichever node the reader comes back.
+
+Who is writing is asked of the locks: an INSERT locks the table before it draws its ids, and a transaction lets go of
+its locks after it has become visible. A snapshot would not do: its ``xmax`` is one past the newest transaction that
+*ended*, so one that is younger and still runs is not below it.
 
 SQLite has one writer; there ids are committed in order and every prefix is closed.
 """
@@ -21,23 +25,23 @@ from paylink.db import TRANSACTION_TIMEOUT_MS, table
 from paylink.events.types import Event
 
 PAGE = 1000
-# No transaction of ours outlives TRANSACTION_TIMEOUT_MS. A foreign one that does (a backup that writes) must not stop
-# the stream for ever.
+# No transaction of ours outlives TRANSACTION_TIMEOUT_MS. A foreign one that does (an operator's forgotten session)
+# must not stop the stream for ever.
 GAP_PATIENCE_S = 2 * TRANSACTION_TIMEOUT_MS / 1000
 
 _events = table(Event)
-_SNAPSHOT: tuple[sa.ColumnElement[int], ...] = (
-    sa.literal_column("pg_snapshot_xmin(pg_current_snapshot())::text::bigint").label("xmin"),
-    sa.literal_column("pg_snapshot_xmax(pg_current_snapshot())::text::bigint").label("xmax"),
+_WRITERS = sa.text(
+    "SELECT virtualtransaction FROM pg_locks "
+    "WHERE locktype = 'relation' AND relation = 'events'::regclass AND mode = 'RowExclusiveLock'"
 )
 
 
 @dataclass(slots=True)
 class _Gap:
-    """Ids before ``ends_at`` were missing when transactions below ``xmax`` could still bring them."""
+    """Ids up to ``end`` were missing when ``writers`` could still bring them."""
 
-    ends_at: int
-    xmax: int
+    end: int
+    writers: frozenset[str]
     seen_at: float
 
 
@@ -55,33 +59,31 @@ class Tail:
 
     def read(self, session: Session, *, limit: int = PAGE) -> Sequence[sa.Row[Any]]:
         """The next events of the closed prefix, oldest first; an empty list when there are none yet."""
-        postgres = session.get_bind().dialect.name == "postgresql"
-        columns = (*_events.c, *(_SNAPSHOT if postgres else ()))
+        # Asked before the rows are read: what was written by those that have ended is among them then.
+        decided = self._gap.end if self._gap and _over(session, self._gap) else 0
         rows = session.execute(
-            sa.select(*columns).where(_events.c.id > self.cursor).order_by(_events.c.id).limit(limit)
+            sa.select(*_events.c).where(_events.c.id > self.cursor).order_by(_events.c.id).limit(limit)
         ).all()
-        closed = self._closed(rows) if postgres else rows
+        closed = rows if session.get_bind().dialect.name == "sqlite" else self._closed(session, rows, decided)
         if closed:
             self.cursor = closed[-1].id
         return closed
 
-    def _closed(self, rows: Sequence[sa.Row[Any]]) -> Sequence[sa.Row[Any]]:
+    def _closed(self, session: Session, rows: Sequence[sa.Row[Any]], decided: int) -> Sequence[sa.Row[Any]]:
         expected = self.cursor + 1
         for index, row in enumerate(rows):
-            if row.id != expected and not self._passable(row):
+            if row.id != expected and row.id > decided:
+                if self._gap is None or row.id > self._gap.end:
+                    self._gap = _Gap(end=rows[-1].id, writers=writers(session), seen_at=time.monotonic())
                 return rows[:index]
             expected = row.id + 1
+        self._gap = None
         return rows
 
-    def _passable(self, row: sa.Row[Any]) -> bool:
-        """Whether the ids missing right before ``row`` can no longer come."""
-        if self._gap is None or self._gap.ends_at != row.id:
-            self._gap = _Gap(ends_at=row.id, xmax=row.xmax, seen_at=time.monotonic())
-            return False
-        if row.xmin < self._gap.xmax and time.monotonic() - self._gap.seen_at < GAP_PATIENCE_S:
-            return False
-        self._gap = None
-        return True
+
+def _over(session: Session, gap: _Gap) -> bool:
+    """Whether what was missing when ``gap`` was seen can no longer come."""
+    return gap.writers.isdisjoint(writers(session)) or time.monotonic() - gap.seen_at > GAP_PATIENCE_S
 
 
 def newest(session: Session) -> int:
@@ -89,9 +91,8 @@ def newest(session: Session) -> int:
     return int(session.execute(sa.select(sa.func.coalesce(sa.func.max(_events.c.id), 0))).scalar_one())
 
 
-def running_before(session: Session, xmax: int | None = None) -> tuple[bool, int]:
-    """Whether transactions below ``xmax`` (default: any that runs now) still run, and the newest ``xmax``."""
-    if session.get_bind().dialect.name != "postgresql":
-        return False, 0
-    row = session.execute(sa.select(*_SNAPSHOT)).one()
-    return row.xmin < (row.xmax if xmax is None else xmax), row.xmax
+def writers(session: Session) -> frozenset[str]:
+    """The transactions that have written to the log and not ended yet."""
+    if session.get_bind().dialect.name == "sqlite":
+        return frozenset()
+    return frozenset(session.execute(_WRITERS).scalars())

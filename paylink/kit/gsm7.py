@@ -5,7 +5,6 @@ normalised first: the spaces and quotes that word processors and currency format
 """
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Final
 
 BASIC: Final = frozenset(
@@ -42,11 +41,22 @@ def normalise(text: str) -> str:
 
 def count(text: str) -> Segments:
     if all(char in BASIC or char in EXTENDED for char in text):
-        units = len(text) + sum(char in EXTENDED for char in text)
-        return Segments("GSM-7", len(text), units, _parts(units, GSM_SINGLE, GSM_PART))
-    units = len(text.encode("utf-16-be")) // 2
-    return Segments("UCS-2", len(text), units, _parts(units, UCS_SINGLE, UCS_PART))
+        costs = [2 if char in EXTENDED else 1 for char in text]
+        return _counted("GSM-7", costs, GSM_SINGLE, GSM_PART)
+    costs = [len(char.encode("utf-16-be", "surrogatepass")) // 2 for char in text]
+    return _counted("UCS-2", costs, UCS_SINGLE, UCS_PART)
 
 
-def _parts(units: int, single: int, part: int) -> int:
-    return 1 if units <= single else ceil(units / part)
+def _counted(encoding: str, costs: list[int], single: int, part: int) -> Segments:
+    units = sum(costs)
+    return Segments(encoding, len(costs), units, 1 if units <= single else _parts(costs, part))
+
+
+def _parts(costs: list[int], size: int) -> int:
+    """A character of two units is never cut: one that does not fit begins the next part."""
+    parts, used = 1, 0
+    for cost in costs:
+        if used + cost > size:
+            parts, used = parts + 1, 0
+        used += cost
+    return parts

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from paylink.kit.cards import contains_card_number
 from paylink.kit.ids import new_id
 
 log = structlog.get_logger(__name__)
@@ -78,7 +79,7 @@ class BodyLimit:
             await self.app(scope, receive, send)
             return
         length = Headers(scope=scope).get("content-length", "")
-        if length.isdigit() and int(length) > self.limit:
+        if length.isascii() and length.isdigit() and int(length) > self.limit:
             await self.refuse(scope, receive, send)
             return
         messages: list[Message] = []
@@ -133,8 +134,7 @@ def client_address(scope: Mapping[str, Any]) -> str:
 def _request_id(scope: Scope) -> str:
     given = Headers(scope=scope).get("x-request-id", "")
     usable = 0 < len(given) <= REQUEST_ID_LENGTH and given.replace("-", "").replace("_", "").isalnum()
-    # A long run of digits could be anything, a card number included: such an id is not taken over.
-    return given if usable and given.isascii() and not given.isdigit() else new_id("req")
+    return given if usable and given.isascii() and not contains_card_number(given) else new_id("req")
 
 
 def _known_method(method: str) -> str:

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import AfterValidator
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,7 +22,7 @@ from paylink.events.types import public_form
 from paylink.idempotency import Answer
 from paylink.links import service, tokens
 from paylink.links.models import LinkStatus
-from paylink.links.schemas import CreateLink, EventList, LinkList, LinkOut, link_form, row_of
+from paylink.links.schemas import CreateLink, EventList, LinkList, LinkOut, link_form, row_of, searchable
 
 router = APIRouter(prefix="/v1/payment_links", tags=["Payment links"])
 
@@ -65,9 +66,9 @@ async def search(
     caller: Caller,
     ctx: Ctx,
     status: Annotated[list[LinkStatus], Query()] = [],  # noqa: B006 - FastAPI reads it, nobody writes it
-    reference: Annotated[str | None, Query(max_length=200)] = None,
+    reference: Annotated[str | None, Query(max_length=200), AfterValidator(searchable)] = None,
     customer: Annotated[str | None, Query(max_length=64)] = None,
-    q: Annotated[str | None, Query(max_length=200)] = None,
+    q: Annotated[str | None, Query(max_length=200), AfterValidator(searchable)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 25,
     starting_after: Annotated[str | None, Query(max_length=64)] = None,
 ) -> Response:
@@ -143,12 +144,22 @@ async def deliver(
     return respond(await once(ctx, work))
 
 
-@router.get("/{link_id}/deliveries/{delivery_id}/qr.svg", response_class=Response, summary="Its QR code, SVG")
+@router.get(
+    "/{link_id}/deliveries/{delivery_id}/qr.svg",
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {}}}},
+    summary="Its QR code, SVG",
+)
 async def qr_svg(link_id: str, delivery_id: str, caller: Caller, ctx: Ctx) -> Response:
     return _image(qr.svg(await _shown_url(ctx, caller, link_id, delivery_id)), "image/svg+xml")
 
 
-@router.get("/{link_id}/deliveries/{delivery_id}/qr.png", response_class=Response, summary="Its QR code, PNG")
+@router.get(
+    "/{link_id}/deliveries/{delivery_id}/qr.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}},
+    summary="Its QR code, PNG",
+)
 async def qr_png(link_id: str, delivery_id: str, caller: Caller, ctx: Ctx) -> Response:
     return _image(qr.png(await _shown_url(ctx, caller, link_id, delivery_id)), "image/png")
 

@@ -3,16 +3,23 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from paylink.customers.addresses import Email, LocaleTag, Phone
+from paylink.customers.addresses import Email, LocaleTag, Phone, normal_phone
 from paylink.customers.models import Customer
 from paylink.customers.service import Contact
 from paylink.delivery.schemas import DeliveryIn, DeliveryOut
 from paylink.kit.clock import rfc3339, utcnow
 from paylink.kit.money import MAX_AMOUNT, UnknownCurrency, exponent
-from paylink.kit.text import Long, MetadataKey, MetadataValue, Short
+from paylink.kit.text import (
+    Long,
+    MetadataKey,
+    MetadataValue,
+    Short,
+    refuse_card_number,
+    refuse_control_characters,
+)
 from paylink.links.models import LinkStatus, PaymentLink
 from paylink.links.service import NewLink
 
@@ -29,11 +36,25 @@ def known_currency(value: str) -> str:
     return value
 
 
-def upper(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
+def searchable(value: str | None) -> str | None:
+    """What may be looked for: a phone number that passes the Luhn check is still a phone number."""
+    if value is None or _is_phone(value):
+        return value
+    return refuse_card_number(refuse_control_characters(value))
 
 
-Currency = Annotated[str, BeforeValidator(upper), Field(min_length=3, max_length=3), AfterValidator(known_currency)]
+def _is_phone(value: str) -> bool:
+    try:
+        return bool(normal_phone(value.strip()))
+    except PydanticCustomError:
+        return False
+
+
+Currency = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, to_upper=True, min_length=3, max_length=3),
+    AfterValidator(known_currency),
+]
 Amount = Annotated[int, Field(strict=True, gt=0, le=MAX_AMOUNT, description="In the currency's minor unit")]
 
 

@@ -1,5 +1,6 @@
 """Making links and finding them again, always within one merchant."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -124,9 +125,11 @@ def customers_of(session: Session, links: Sequence[PaymentLink]) -> dict[str, Cu
 
 def _matches(principal: Principal, text: str) -> sa.ColumnElement[bool]:
     """What an agent may type to find a link: its id, reference, description, or who it is for."""
+    pattern = re.sub(r"([%_\\])", r"\\\1", text)
 
     def like(column: Any) -> sa.ColumnElement[bool]:
-        return sa.func.lower(sa.func.coalesce(column, "")).contains(text.lower(), autoescape=True)
+        # Both sides by the database: SQLite lowers ASCII alone, and must at least find what is typed as it is stored.
+        return sa.func.lower(column).like(sa.func.lower(f"%{pattern}%"), escape="\\")
 
     people = sa.select(Customer.id).where(
         Customer.merchant_id == principal.merchant_id,

@@ -17,7 +17,7 @@ from paylink.links import lifecycle as links
 from paylink.links import service
 from paylink.links.models import LinkStatus, PaymentLink
 from paylink.payments import facts, lifecycle
-from paylink.payments.models import Payment, PaymentStatus
+from paylink.payments.models import LIVE, Payment, PaymentStatus
 from paylink.payments.service import apply, live_payment
 from paylink.psp.base import ProviderPayment, PspError, PspRefused
 
@@ -64,9 +64,15 @@ async def expire_due(ctx: Context) -> int:
     """Ends the links whose time is over; returns how many. Attempts at hand keep a link open for a while."""
 
     def due(session: Session) -> list[tuple[str, Payment | None]]:
+        # Left out here, or many that wait for a review would keep the sweep from what comes after them.
+        kept = sa.exists().where(
+            Payment.link_id == PaymentLink.id,
+            Payment.status.in_([s.value for s in LIVE]),
+            sa.not_(_forsaken()),
+        )
         query = (
             sa.select(PaymentLink.id)
-            .where(PaymentLink.status.in_([s.value for s in links.OPEN]), PaymentLink.expires_at <= utcnow())
+            .where(PaymentLink.status.in_([s.value for s in links.OPEN]), PaymentLink.expires_at <= utcnow(), ~kept)
             .order_by(PaymentLink.expires_at)
             .limit(SWEEP_PAGE)
         )
@@ -80,9 +86,11 @@ async def expire_due(ctx: Context) -> int:
     return ended
 
 
+def _forsaken() -> sa.ColumnElement[bool]:
+    return sa.and_(Payment.status.in_([s.value for s in IDLE]), Payment.updated_at <= utcnow() - GRACE)
+
+
 async def _given_up(ctx: Context, payment: Payment) -> bool:
-    if payment.status not in IDLE or payment.updated_at > utcnow() - GRACE:
-        return False
     try:
         await resolve(ctx, payment)
     except Unavailable:
@@ -92,20 +100,23 @@ async def _given_up(ctx: Context, payment: Payment) -> bool:
 
 async def resolve(ctx: Context, payment: Payment) -> None:
     """Cancels the attempt where it lives. The provider decides: what it has captured stays captured."""
-    if payment.psp_payment_id is None:
-        await ctx.db.transact(lambda session: _drop(session, payment.id))
+    psp_payment_id = payment.psp_payment_id or await ctx.db.transact(lambda session: _drop(session, payment.id))
+    if psp_payment_id is None:
         return
     try:
-        theirs = await ctx.psp.cancel(payment.psp_payment_id, idempotency_key=f"{payment.id}:cancel")
+        theirs = await ctx.psp.cancel(psp_payment_id, idempotency_key=f"{payment.id}:cancel")
     except PspRefused:
-        theirs = await _read(ctx, payment.psp_payment_id)
+        theirs = await _read(ctx, psp_payment_id)
     except PspError as error:
         log.warning("attempt_not_resolved", payment=payment.id, error=type(error).__name__)
         raise Unavailable("The payment provider did not answer; please try again", retry_after=2) from error
     else:
         # A replayed answer may be older than the object.
         theirs = await _read(ctx, theirs.id)
-    await apply(ctx, payment.id, theirs)
+    try:
+        await apply(ctx, payment.id, theirs)
+    except PspError as error:
+        raise Unavailable("The payment provider did not answer; please try again", retry_after=2) from error
 
 
 async def _read(ctx: Context, psp_payment_id: str) -> ProviderPayment:
@@ -115,9 +126,12 @@ async def _read(ctx: Context, psp_payment_id: str) -> ProviderPayment:
         raise Unavailable("The payment provider did not answer; please try again", retry_after=2) from error
 
 
-def _drop(session: Session, payment_id: str) -> None:
+def _drop(session: Session, payment_id: str) -> str | None:
+    """Gives up an attempt the provider has not answered for. If it has meanwhile, answers with its object's id."""
     payment = lifecycle.locked(session, payment_id)
-    lifecycle.move(session, payment, to=PaymentStatus.CANCELED, events=[facts.canceled(payment, "link_canceled")])
+    if payment.psp_payment_id is None:
+        lifecycle.move(session, payment, to=PaymentStatus.CANCELED, events=[facts.canceled(payment, "link_canceled")])
+    return payment.psp_payment_id
 
 
 def _expire(session: Session, link_id: str) -> bool:

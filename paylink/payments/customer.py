@@ -74,7 +74,8 @@ def view(session: Session, link_id: str, *, session_id: str | None) -> PageView:
     last = _last_attempt(session, link_id)
     mine = _last_attempt(session, link_id, session_id) if session_id else None
     state = _state(link, last, session_id)
-    failed = state is PageState.PAYABLE and mine is not None and mine.status == PaymentStatus.FAILED
+    # Failed, or declined by a person: any other attempt that was given up has no code.
+    failed = state is PageState.PAYABLE and mine is not None and mine.decline_code is not None
     return PageView(
         link_id=link.id,
         merchant_id=link.merchant_id,

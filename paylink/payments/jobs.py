@@ -11,7 +11,7 @@ from paylink.jobs import Handler, TryAgain
 from paylink.kit.clock import utcnow
 from paylink.payments import facts, lifecycle
 from paylink.payments.closing import GRACE, IDLE, resolve
-from paylink.payments.models import LIVE, Payment, PaymentStatus
+from paylink.payments.models import LIVE, Payment, PaymentStatus, Refund, RefundStatus
 from paylink.payments.refunds import REFUND_JOB, carry_out
 from paylink.payments.service import FOLLOW_AFTER_S, FOLLOW_JOB, refresh
 from paylink.payments.settle import RELEASE_JOB, settle
@@ -63,13 +63,17 @@ async def release(ctx: Context, payment_id: str) -> None:
 
 
 async def refund(ctx: Context, refund_id: str) -> None:
-    """Asks again for a refund whose first answer was lost; the key makes it one refund all the same."""
+    """Asks again for a refund whose first answer was lost; the key makes it one refund all the same. One that the
+    provider is still working on is asked about until it is over."""
     try:
-        await carry_out(ctx, refund_id)
+        made = await carry_out(ctx, refund_id)
     except PspRefused as refused:
         log.warning("refund_refused", refund=refund_id, code=refused.code)
     except PspError as error:
         raise TryAgain(type(error).__name__) from error
+    else:
+        if made.status == RefundStatus.PENDING:
+            raise TryAgain("still pending", after_s=_patience_s(made))
 
 
 def _open(payment: Payment) -> bool:
@@ -77,9 +81,9 @@ def _open(payment: Payment) -> bool:
     return payment.status in LIVE and payment.status != PaymentStatus.IN_REVIEW
 
 
-def _patience_s(payment: Payment) -> float:
+def _patience_s(subject: Payment | Refund) -> float:
     """A quarter of its age: often while it is young, rarely for a bank transfer that takes days."""
-    return max(FOLLOW_AFTER_S, (utcnow() - payment.created_at).total_seconds() / 4)
+    return max(FOLLOW_AFTER_S, (utcnow() - subject.created_at).total_seconds() / 4)
 
 
 def _give_up_unborn(session: Session, payment_id: str) -> None:

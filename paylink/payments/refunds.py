@@ -56,6 +56,10 @@ async def carry_out(ctx: Context, refund_id: str) -> Refund:
     made, payment = await ctx.db.read(find)
     if made.status != RefundStatus.PENDING:
         return made
+    if made.psp_refund_id is not None:
+        # It has it, and the answer to the first request would only be repeated.
+        theirs = await ctx.psp.get_refund(made.psp_refund_id)
+        return await ctx.db.transact(lambda session: settle_refund(session, refund_id, theirs))
     try:
         theirs = await ctx.psp.refund(
             payment.psp_payment_id or "",

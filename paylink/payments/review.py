@@ -10,7 +10,7 @@ from paylink.context import Context
 from paylink.errors import Conflict, NotFound, Unavailable
 from paylink.payments import facts, lifecycle
 from paylink.payments.models import Decision, Payment, PaymentStatus
-from paylink.payments.service import carry_out
+from paylink.payments.service import carry_out, follow_later
 from paylink.psp.base import PspError
 
 WORDS: Final = {Decision.CAPTURE: "approved", Decision.RELEASE: "declined"}
@@ -21,7 +21,7 @@ async def decide(
 ) -> None:
     """Raises ``NotFound``, or ``Conflict`` (``payment_not_in_review``) when nothing is held any more."""
     payment = await ctx.db.transact(
-        lambda session: _decide(session, principal, payment_id, decision=decision, reason=reason)
+        lambda session: _decide(session, ctx, principal, payment_id, decision=decision, reason=reason)
     )
     try:
         await carry_out(ctx, payment)
@@ -39,7 +39,7 @@ def own_payment(session: Session, principal: Principal, payment_id: str) -> Paym
 
 
 def _decide(
-    session: Session, principal: Principal, payment_id: str, *, decision: Decision, reason: str | None
+    session: Session, ctx: Context, principal: Principal, payment_id: str, *, decision: Decision, reason: str | None
 ) -> Payment:
     payment = own_payment(session, principal, payment_id)
     closed = facts.review_closed(
@@ -57,4 +57,6 @@ def _decide(
     )
     if not moved:
         raise Conflict("This payment is not held for review", code="payment_not_in_review")
+    # The job that followed the attempt has ended with the review's beginning.
+    follow_later(session, ctx.jobs, payment, occasion="decided")
     return payment

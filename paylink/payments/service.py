@@ -18,6 +18,7 @@ from paylink.context import Context
 from paylink.db import table
 from paylink.errors import Conflict, Unavailable
 from paylink.events import log as event_log
+from paylink.jobs import JobQueue
 from paylink.kit.clock import utcnow
 from paylink.kit.ids import new_id
 from paylink.links.lifecycle import OPEN
@@ -25,7 +26,7 @@ from paylink.links.models import PaymentLink
 from paylink.payments import facts, lifecycle
 from paylink.payments.models import LIVE, Decision, Payment, PaymentStatus
 from paylink.payments.screening import screen
-from paylink.payments.settle import fail, settle
+from paylink.payments.settle import fail, mismatch, release_later, settle
 from paylink.psp.base import NewPayment, ProviderPayment, PspBusy, PspError, PspOutcomeUnknown, PspRefused
 
 log = structlog.get_logger(__name__)
@@ -72,13 +73,16 @@ async def start(ctx: Context, *, link_id: str, session_id: str, address: str) ->
     try:
         theirs = await _theirs(ctx, claim)
     except PspRefused as refused:
+        if payment.psp_payment_id is not None:
+            # The provider has the attempt and will not show it now, which says nothing of how it stands.
+            raise Unavailable("The payment provider did not answer; please try again", retry_after=2) from refused
         code = refused.code or "processing_error"
         log.warning("payment_refused", payment=payment.id, code=code)
         await ctx.db.transact(lambda session: _refused(session, payment.id, code))
         raise Conflict("This payment cannot be made; please contact the merchant", code="payment_refused") from None
     except PspError as error:
         raise Unavailable("The payment provider did not answer; please try again", retry_after=2) from error
-    live = await ctx.db.transact(lambda session: _attach(session, payment.id, theirs.id))
+    live = await ctx.db.transact(lambda session: _attach(session, ctx, payment.id, theirs.id))
     if not live:
         raise Conflict("This payment was canceled meanwhile", code="link_not_active")
     if theirs.client_secret is None:
@@ -99,10 +103,18 @@ async def apply(ctx: Context, payment_id: str, theirs: ProviderPayment) -> None:
     payment = await ctx.db.transact(
         lambda session: settle(session, ctx.jobs, payment_id, theirs, livemode=ctx.psp.livemode)
     )
+    if mismatch(payment, theirs, livemode=ctx.psp.livemode):
+        return
     if payment.status == PaymentStatus.REQUIRES_CAPTURE and payment.fraud_outcome is None:
         payment = await ctx.db.transact(lambda session: screen(session, payment_id, theirs.risk))
     if payment.status == PaymentStatus.REQUIRES_CAPTURE and payment.decision is not None:
         await carry_out(ctx, payment)
+
+
+def follow_later(session: Session, jobs: JobQueue, payment: Payment, *, occasion: str = "") -> None:
+    """Sees to it that the attempt comes to its end. Each ``occasion`` makes a job of its own."""
+    key = f"{FOLLOW_JOB}:{payment.id}{occasion and f':{occasion}'}"
+    jobs.enqueue(session, FOLLOW_JOB, payment.id, key=key, delay_s=FOLLOW_AFTER_S)
 
 
 async def carry_out(ctx: Context, payment: Payment) -> None:
@@ -200,7 +212,7 @@ def _claim(session: Session, ctx: Context, *, link_id: str, session_id: str, add
     session.add(payment)
     session.flush()
     event_log.append(session, merchant_id=link.merchant_id, link_id=link_id, events=[facts.submitted(payment)])
-    ctx.jobs.enqueue(session, FOLLOW_JOB, payment.id, key=f"{FOLLOW_JOB}:{payment.id}", delay_s=FOLLOW_AFTER_S)
+    follow_later(session, ctx.jobs, payment)
     return _Claim(payment, description)
 
 
@@ -213,12 +225,15 @@ def _address_hash(ctx: Context, address: str) -> bytes | None:
     return ctx.keyring.digest(address, purpose=ADDRESS_PURPOSE) if public else None
 
 
-def _attach(session: Session, payment_id: str, psp_payment_id: str) -> bool:
-    """Notes the provider's object, even of an attempt that was given up meanwhile: it must be closed then."""
+def _attach(session: Session, ctx: Context, payment_id: str, psp_payment_id: str) -> bool:
+    """Notes the provider's object, even of an attempt that was given up meanwhile: it is closed then."""
     payment = lifecycle.locked(session, payment_id)
     payment.psp_payment_id = psp_payment_id
     session.flush()
-    return payment.status in LIVE
+    if payment.status in LIVE:
+        return True
+    release_later(session, ctx.jobs, payment)
+    return False
 
 
 def _refused(session: Session, payment_id: str, code: str) -> None:

@@ -5,6 +5,7 @@ provider. Whoever is first moves the payment; the others find it done. Nothing i
 mode and our own ids have been compared.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -30,6 +31,10 @@ mismatches = Counter("paylink_provider_mismatch_total", "Provider objects that d
 
 RELEASE_JOB: Final = "payments.release"
 BLOCKED: Final = "blocked_by_fraud_check"
+REVIEW_DECLINED: Final = "review_declined"
+GIVEN_UP: Final = (PaymentStatus.FAILED, PaymentStatus.CANCELED)
+# Where the provider's object can no longer be confirmed or captured.
+OVER: Final = (ProviderStatus.SUCCEEDED, ProviderStatus.CANCELED)
 BEFORE_CAPTURE: Final = (
     PaymentStatus.REQUIRES_PAYMENT_METHOD,
     PaymentStatus.REQUIRES_ACTION,
@@ -55,20 +60,25 @@ def mismatch(payment: Payment, theirs: ProviderPayment, *, livemode: bool) -> st
 def settle(session: Session, jobs: JobQueue, payment_id: str, theirs: ProviderPayment, *, livemode: bool) -> Payment:
     """Moves the payment to where the provider has it. Does nothing, loudly, for an object that is not its own.
 
-    The provider's object of a failed attempt could still be confirmed with another card: a job closes it.
+    The provider's object of an attempt that was given up could still be confirmed, or holds the customer's money: a job
+    closes it.
     """
-    payment = _settle(session, payment_id, theirs, livemode=livemode)
-    if payment.status == PaymentStatus.FAILED and theirs.status is not ProviderStatus.CANCELED:
-        jobs.enqueue(session, RELEASE_JOB, payment.id, key=f"{RELEASE_JOB}:{payment.id}")
-    return payment
-
-
-def _settle(session: Session, payment_id: str, theirs: ProviderPayment, *, livemode: bool) -> Payment:
     payment = lifecycle.locked(session, payment_id)
     if wrong := mismatch(payment, theirs, livemode=livemode):
         mismatches.labels(wrong).inc()
         log.error("provider_mismatch", payment=payment.id, what=wrong)
         return payment
+    _take_over(session, payment, theirs)
+    if payment.status in GIVEN_UP and theirs.status not in OVER:
+        release_later(session, jobs, payment)
+    return payment
+
+
+def release_later(session: Session, jobs: JobQueue, payment: Payment) -> None:
+    jobs.enqueue(session, RELEASE_JOB, payment.id, key=f"{RELEASE_JOB}:{payment.id}")
+
+
+def _take_over(session: Session, payment: Payment, theirs: ProviderPayment) -> None:
     _note_card(payment, theirs)
     session.flush()
     match theirs.status:
@@ -85,14 +95,20 @@ def _settle(session: Session, payment_id: str, theirs: ProviderPayment, *, livem
             _succeeded(session, payment, theirs)
         case ProviderStatus.CANCELED:
             _canceled(session, payment)
-    return payment
 
 
-def fail(session: Session, payment: Payment, code: str, *before: NewEvent) -> bool:
+def fail(
+    session: Session,
+    payment: Payment,
+    code: str,
+    *before: NewEvent,
+    frm: Sequence[PaymentStatus] | None = None,
+) -> bool:
     return lifecycle.move(
         session,
         payment,
         to=PaymentStatus.FAILED,
+        frm=frm,
         events=[*before, facts.failed(payment, code)],
         decline_code=code,
     )
@@ -123,7 +139,8 @@ def _declined(session: Session, payment: Payment, theirs: ProviderPayment, decli
         ]
     else:
         before += _authenticated(payment, theirs)
-    if fail(session, payment, decline.code, *before) and values:
+    # An object that was authorised never goes back: a decline read earlier and told later is history.
+    if fail(session, payment, decline.code, *before, frm=BEFORE_CAPTURE) and values:
         for name, value in values.items():
             setattr(payment, name, value)
         session.flush()
@@ -150,6 +167,7 @@ def _authorised(session: Session, payment: Payment, theirs: ProviderPayment) -> 
 
 def _succeeded(session: Session, payment: Payment, theirs: ProviderPayment) -> None:
     given_up = payment.status not in LIVE
+    before = _review_ended(payment, "captured", "The payment was captured at the provider")
     moved = lifecycle.move(
         session, payment, to=PaymentStatus.SUCCEEDED, amount_captured=theirs.amount_received, decline_code=None
     )
@@ -158,7 +176,7 @@ def _succeeded(session: Session, payment: Payment, theirs: ProviderPayment) -> N
     link = session.execute(
         sa.update(_links)
         .where(_links.c.id == payment.link_id)
-        .values(amount_paid=_links.c.amount_paid + theirs.amount_received)
+        .values(amount_paid=_links.c.amount_paid + theirs.amount_received, status=_paid_status(theirs.amount_received))
         .returning(_links.c.status, _links.c.amount, _links.c.amount_paid)
     ).one()
     late = given_up or link.status not in links.OPEN
@@ -166,7 +184,7 @@ def _succeeded(session: Session, payment: Payment, theirs: ProviderPayment) -> N
         session,
         merchant_id=payment.merchant_id,
         link_id=payment.link_id,
-        events=[facts.succeeded(payment, late=late)],
+        events=[*before, facts.succeeded(payment, late=late)],
     )
     if link.amount_paid >= link.amount and link.status in links.OPEN:
         links.move(
@@ -180,16 +198,29 @@ def _succeeded(session: Session, payment: Payment, theirs: ProviderPayment) -> N
         forget_tokens(session, payment.link_id)
 
 
+def _paid_status(received: int) -> sa.ColumnElement[str]:
+    """For a link of which a part is paid now. What is paid in full is moved by its own step."""
+    part = sa.and_(_links.c.status == LinkStatus.ACTIVE.value, _links.c.amount_paid + received < _links.c.amount)
+    return sa.case((part, LinkStatus.PARTIALLY_PAID.value), else_=_links.c.status)
+
+
 def _canceled(session: Session, payment: Payment) -> None:
     if payment.fraud_outcome == Outcome.BLOCK:
         fail(session, payment, BLOCKED)
         return
-    before = []
-    if payment.status == PaymentStatus.IN_REVIEW:
-        before = [
-            facts.review_closed(
-                payment, decision="released", by="system", reason="The authorisation ended", origin=Origin.SYSTEM
-            )
-        ]
-    reason = "review_declined" if payment.decision == Decision.RELEASE and payment.reviewed_by else "canceled"
-    lifecycle.move(session, payment, to=PaymentStatus.CANCELED, events=[*before, facts.canceled(payment, reason)])
+    before = _review_ended(payment, "released", "The authorisation ended")
+    declined = payment.decision == Decision.RELEASE and payment.reviewed_by is not None
+    lifecycle.move(
+        session,
+        payment,
+        to=PaymentStatus.CANCELED,
+        events=[*before, facts.canceled(payment, REVIEW_DECLINED if declined else "canceled")],
+        decline_code=REVIEW_DECLINED if declined else None,
+    )
+
+
+def _review_ended(payment: Payment, decision: str, reason: str) -> list[NewEvent]:
+    """A review that ended without anybody's decision here."""
+    if payment.status != PaymentStatus.IN_REVIEW:
+        return []
+    return [facts.review_closed(payment, decision=decision, by="system", reason=reason, origin=Origin.SYSTEM)]

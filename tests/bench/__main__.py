@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from tests.bench import create, latency, machine, report
+from tests.bench import create, latency, machine, operations, page, report, startup, streams, work
 from tests.bench.measure import FULL, QUICK, Effort, Missing, Result
 
 Bench = Callable[[Effort, Path], Result]
@@ -19,6 +19,12 @@ BENCHES: dict[str, Bench] = {
     "create-postgres": create.postgres,
     "beacon-sqlite": latency.sqlite,
     "beacon-postgres": latency.postgres,
+    "streams-1000": streams.one_thousand,
+    "streams-5000": streams.five_thousand,
+    "startup": startup.run,
+    "page": page.run,
+    "jobs": work.run,
+    "operations": operations.run,
 }
 
 
@@ -48,6 +54,9 @@ def _run(console: Console, name: str, effort: Effort, folder: Path) -> Result:
             result = BENCHES[name](effort, folder)
     except Missing as missing:
         result = Result(name, name, missing=str(missing))
+    except Exception as error:  # the others are still worth their time
+        console.print_exception()
+        result = Result(name, name, missing=f"failed: {error}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     report.show(console, result)

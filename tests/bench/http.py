@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from typing import cast
 from urllib.parse import urlsplit
 
 Address = tuple[str, int]
@@ -31,8 +32,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -99,15 +99,14 @@ class Stream(asyncio.Protocol):
         self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        transport.write(self._message)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+        self._transport.write(self._message)
 
     def data_received(self, data: bytes) -> None:
         now = time.perf_counter()
         if not self.opened.done():
             self._begin(data)
-        self._buffer += data
+        self._buffer = (self._buffer + data).replace(b"\r\n", b"\n")  # a server may end its lines in either way
         while (end := self._buffer.find(b"\n\n")) >= 0:
             event, self._buffer = self._buffer[:end], self._buffer[end + 2 :]
             if b"data: " in event:

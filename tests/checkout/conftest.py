@@ -1,20 +1,9 @@
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
 
-from paylink.db import Base, Database
-from paylink.schema import TABLES
+from paylink.db import Database
 from tests.checkout.world import World, opened_world, settings
-
-
-@pytest.fixture
-def db(tmp_path: Path) -> Iterator[Database]:
-    assert TABLES  # imported, so that every table is known
-    database = Database(f"sqlite:///{tmp_path / 'paylink.db'}")
-    Base.metadata.create_all(database.engine)
-    yield database
-    database.close()
 
 
 @pytest.fixture

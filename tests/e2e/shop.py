@@ -1,13 +1,14 @@
 """The whole product with a merchant in it, and the people who use it: an agent's program and customers."""
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
-from playwright.sync_api import Browser, FrameLocator, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, FrameLocator, Page, expect
 
 from tests.e2e.stream import Stream
 from tests.product import Node, Product
@@ -109,24 +110,37 @@ def token_of(url: str) -> str:
 
 
 class Customer:
-    """A browser of its own with one open page. ``faults`` is what the page complained of, without declined cards."""
+    """A browser of its own with one open page.
 
-    def __init__(self, browser: Browser, *, viewport: dict[str, int] = DESKTOP, **context: Any) -> None:
-        self.context = browser.new_context(viewport=viewport, locale="en-GB", **context)  # type: ignore[arg-type]
+    ``faults`` is what the page complained of. A failed request is one complaint: a declined card is answered 402, and
+    what else a test provokes it names in ``expecting``.
+    """
+
+    def __init__(
+        self,
+        browser: Browser,
+        *,
+        viewport: Mapping[str, int] = DESKTOP,
+        expecting: Collection[int] = (),
+        **context: Any,
+    ) -> None:
+        self.context = browser.new_context(viewport=dict(viewport), locale="en-GB", **context)  # type: ignore[arg-type]
         self.context.set_default_timeout(15_000)
         self.faults: list[str] = []
+        self._expecting = {402, *expecting}
         self.page = self.tab()
 
     def tab(self) -> Page:
         page = self.context.new_page()
         page.on("pageerror", lambda error: self.faults.append(str(error)))
-        page.on("console", lambda message: self._heard(message.type, message.text))
+        page.on("console", self._heard)
         return page
 
-    def _heard(self, kind: str, text: str) -> None:
-        # A declined card is answered 402, which the browser reports as a failed request.
-        if kind in {"error", "warning"} and "402" not in text:
-            self.faults.append(text)
+    def _heard(self, message: ConsoleMessage) -> None:
+        failed = re.search(r"responded with a status of (\d+)", message.text)
+        expected = failed is not None and int(failed[1]) in self._expecting
+        if message.type in {"error", "warning"} and not expected:
+            self.faults.append(f"{message.text} {message.location['url']}")
 
     def open(self, url: str) -> "Customer":
         self.page.goto(url)

@@ -1,4 +1,4 @@
-"""The main story, in a browser: an agent makes a link at the console, the customer pays it, the agent sees it happen."""
+"""The main story, in a browser: an agent makes a link at the console, a customer pays it, the agent sees it happen."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def test_an_agent_makes_a_link_and_watches_it_being_paid(
     shop: Shop, visit: Visit, browser: Browser, viewport: str
 ) -> None:
     to = new_phone()
-    agent = visit(f"{shop.watch_on.console}/", viewport=VIEWPORTS["desktop"])
+    agent = visit(f"{shop.watch_on.console}/", expecting={401})
     sign_in(agent.page, shop)
     make_link(agent.page, to)
     link_id = agent.page.url.rpartition("/")[2]

@@ -27,6 +27,9 @@ async def handle(ctx: Context, inbound_id: str) -> None:
         else:
             await _from_carrier(ctx, stored.summary)
     except PspRefused as refused:
+        if refused.code == "authentication":
+            # Our key is not right just now, which says nothing of the object.
+            raise TryAgain(refused.code) from refused
         # The provider does not know the object it told us of: nothing will change that.
         log.warning("webhook_object_refused", inbound=inbound_id, code=refused.code)
     except PspError as error:

@@ -20,6 +20,7 @@ let timer = 0;
 function begin() {
   clearTimeout(timer);
   page = JSON.parse(find("data").textContent);
+  document.querySelectorAll(".unscripted").forEach((node) => node.remove());
   elements = null;
   typing = {};
   busy = false;
@@ -186,7 +187,7 @@ function ready() {
 function broken(shown) {
   if (page !== shown || busy) return;
   elements = null;
-  find("skeleton").hidden = true;
+  find("fields").hidden = true;
   find("submit").disabled = true;
   find("card").replaceChildren();
   say(page.texts.loaderror);
@@ -199,10 +200,10 @@ function broken(shown) {
   retry.addEventListener("click", () => {
     retry.remove();
     quiet();
-    find("skeleton").hidden = false;
+    find("fields").hidden = false;
     mount();
   });
-  find("fields").append(retry);
+  find("alert").after(retry);
 }
 
 function typed(step) {

@@ -1,0 +1,239 @@
+"""The page in a real browser where things go wrong: lost lines, blocked scripts, reloads, second tabs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect, sync_playwright
+
+from tests.product import Product, product
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+PAID, THREE_D_SECURE = "4242424242424242", "4000002500003155"
+PAY = "Pay £49.99"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    folder = tmp_path_factory.mktemp("checkout")
+    with product(folder, f"sqlite:///{folder / 'paylink.db'}") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def chrome(chromium: Path) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def context(chrome: Browser) -> Iterator[BrowserContext]:
+    one = chrome.new_context()
+    one.set_default_timeout(15_000)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext) -> Page:
+    return context.new_page()
+
+
+def link(made: Product, **more: Any) -> dict[str, Any]:
+    body = {"amount": 4999, "currency": "GBP", "description": "Boiler repair", **more}
+    with made.client() as client:
+        answer = client.post("/v1/payment_links", json=body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def told(made: Product, link_id: str) -> list[str]:
+    with made.client() as client:
+        return [event["type"] for event in client.get(f"/v1/payment_links/{link_id}/events").json()["data"]]
+
+
+def enter(page: Page, number: str = PAID) -> None:
+    expect(page.get_by_role("button", name=PAY)).to_be_enabled()
+    frame = page.frame_locator("#card iframe")
+    for label, value in (("Card number", number), ("Expiration date", "12 / 34"), ("Security code", "123")):
+        frame.get_by_label(label).fill(value)
+
+
+def bank(page: Page) -> FrameLocator:
+    return page.frame_locator("[role=dialog] iframe")
+
+
+def complete(page: Page) -> None:
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payment complete", timeout=15_000)
+
+
+def test_few_requests_come_before_the_providers_script(made: Product, page: Page) -> None:
+    seen: list[str] = []
+    page.on("request", lambda request: seen.append(f"{request.method} {request.url}"))
+    page.goto(link(made)["url"])
+    expect(page.get_by_role("button", name=PAY)).to_be_enabled()
+    own = [one for one in seen if made.node.checkout in one]
+    before = seen[: next(n for n, one in enumerate(seen) if one.endswith("/stripe.js"))]
+    assert len(before) <= 4
+    assert len(own) == 5  # those four, and the beacon
+    assert "/p/" not in page.url
+
+
+def test_a_blocked_provider_is_explained_and_can_be_tried_again(made: Product, page: Page) -> None:
+    page.route("**/stripe.js", lambda route: route.abort())
+    page.goto(link(made)["url"])
+    expect(page.get_by_role("alert")).to_contain_text("The card form could not be loaded")
+    expect(page.get_by_role("button", name=PAY)).to_be_disabled()
+    page.unroute("**/stripe.js")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("alert")).to_be_hidden()
+    enter(page)
+    page.get_by_role("button", name=PAY).click()
+    complete(page)
+
+
+def test_a_lost_line_before_paying_charges_nothing(made: Product, page: Page) -> None:
+    found = link(made)
+    page.goto(found["url"])
+    enter(page)
+    page.route("**/payments", lambda route: route.abort())
+    page.get_by_role("button", name=PAY).click()
+    expect(page.get_by_role("alert")).to_contain_text("We cannot reach the payment service")
+    assert "payment.submitted" not in told(made, found["id"])
+    page.unroute("**/payments")
+    page.get_by_role("button", name=PAY).click()
+    complete(page)
+    assert told(made, found["id"]).count("payment.submitted") == 1
+
+
+def test_a_lost_line_after_paying_waits_for_the_truth(made: Product, page: Page) -> None:
+    page.goto(link(made)["url"])
+    enter(page)
+    page.route("**/refresh", lambda route: route.abort())
+    page.get_by_role("button", name=PAY).click()
+    expect(page.get_by_role("status")).to_contain_text("Do not pay again")
+    page.unroute("**/refresh")
+    complete(page)
+
+
+def test_a_reload_while_the_bank_asks_asks_on(made: Product, page: Page) -> None:
+    found = link(made)
+    page.goto(found["url"])
+    enter(page, THREE_D_SECURE)
+    page.get_by_role("button", name=PAY).click()
+    expect(bank(page).get_by_role("button", name="Approve")).to_be_visible()
+    page.reload()
+    bank(page).get_by_role("button", name="Approve").click()
+    complete(page)
+    assert told(made, found["id"]).count("payment.submitted") == 1
+
+
+def test_a_refusal_at_the_bank_can_be_tried_again(made: Product, page: Page) -> None:
+    page.goto(link(made)["url"])
+    enter(page, THREE_D_SECURE)
+    page.get_by_role("button", name=PAY).click()
+    bank(page).get_by_role("button", name="Refuse").click()
+    expect(page.get_by_role("alert")).to_contain_text("could not confirm that it is you")
+    expect(page.get_by_role("alert")).to_be_focused()
+    page.get_by_role("button", name=PAY).click()
+    bank(page).get_by_role("button", name="Approve").click()
+    complete(page)
+
+
+def test_a_double_click_pays_once(made: Product, page: Page) -> None:
+    found = link(made)
+    page.goto(found["url"])
+    enter(page)
+    page.get_by_role("button", name=PAY).dblclick()
+    complete(page)
+    assert told(made, found["id"]).count("payment.submitted") == 1
+
+
+def test_the_keyboard_is_enough(made: Product, page: Page) -> None:
+    page.goto(link(made)["url"])
+    expect(page.get_by_role("button", name=PAY)).to_be_enabled()
+    page.keyboard.press("Tab")
+    for text in (PAID, "1234", "123"):
+        page.keyboard.type(text)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name=PAY)).to_be_focused()
+    page.keyboard.press("Enter")
+    complete(page)
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def test_back_and_forward_and_reload_show_the_truth(made: Product, page: Page) -> None:
+    page.goto("about:blank")
+    page.goto(link(made)["url"])
+    enter(page)
+    page.get_by_role("button", name=PAY).click()
+    complete(page)
+    page.reload()
+    complete(page)
+    page.go_back()
+    assert page.url == "about:blank"
+    page.go_forward()
+    complete(page)
+
+
+def test_two_links_in_two_tabs(made: Product, context: BrowserContext) -> None:
+    first, second = context.new_page(), context.new_page()
+    first.goto(link(made)["url"])
+    second.goto(link(made, amount=1200)["url"])
+    enter(first)
+    first.get_by_role("button", name=PAY).click()
+    complete(first)
+    expect(second.get_by_role("button", name="Pay £12.00")).to_be_enabled()
+    second.reload()
+    expect(second.get_by_role("button", name="Pay £12.00")).to_be_enabled()
+
+
+def test_a_link_canceled_under_the_customers_hands(made: Product, page: Page) -> None:
+    found = link(made)
+    page.goto(found["url"])
+    enter(page)
+    with made.client() as client:
+        assert client.post(f"/v1/payment_links/{found['id']}/cancel").is_success
+    page.get_by_role("button", name=PAY).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("This link was canceled")
+
+
+def test_a_second_device_follows_the_first(made: Product, page: Page, chrome: Browser) -> None:
+    url = link(made)["url"]
+    page.goto(url)
+    enter(page, THREE_D_SECURE)
+    page.get_by_role("button", name=PAY).click()
+    expect(bank(page).get_by_role("button", name="Approve")).to_be_visible()
+    other = chrome.new_context()
+    second = other.new_page()
+    second.goto(url)
+    expect(second.get_by_role("heading", level=1)).to_have_text("This link is being paid on another device")
+    bank(page).get_by_role("button", name="Approve").click()
+    expect(second.get_by_role("heading", level=1)).to_have_text("Already paid", timeout=15_000)
+    other.close()
+
+
+def test_without_javascript(made: Product, chrome: Browser) -> None:
+    found = link(made)
+    context = chrome.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(found["url"])
+    page.get_by_role("button", name="Continue").click()
+    expect(page.get_by_text("£49.99", exact=True)).to_be_visible()
+    expect(page.get_by_text("The card fields need JavaScript")).to_be_visible()
+    context.close()
+    # A browser without our script has shown the link to nobody that we know of.
+    assert "link.opened" not in told(made, found["id"])
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_small_phone_shows_everything_without_scrolling_sideways(made: Product, chrome: Browser, scheme: Any) -> None:
+    context = chrome.new_context(viewport={"width": 320, "height": 640}, color_scheme=scheme)
+    page = context.new_page()
+    page.goto(link(made, amount=9999999, description="Llanfairpwllgwyngyllgogerychwyrndrobwllllantysilio " * 3)["url"])
+    expect(page.get_by_role("button", name="Pay £99,999.99")).to_be_enabled()
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+    context.close()

@@ -1,0 +1,101 @@
+"""A provider whose every call can be held: before it goes out, and once more with the answer in hand."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from paylink.psp.base import BrowserSetup, NewPayment, ProviderEvent, ProviderPayment, ProviderRefund, Psp
+
+SECONDS = 20
+
+
+@dataclass
+class Parked:
+    """A call that waits: ``asked`` before it goes out, ``answered`` when its answer is known to nobody yet."""
+
+    actor: str
+    call: str
+    phase: str
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Gates:
+    """Holds every call until it is let through. What an actor is called is the name of its task."""
+
+    def __init__(self, psp: Psp) -> None:
+        self._psp = psp
+        self._open = False
+        self.waiting: list[Parked] = []
+        self.name = psp.name
+        self.livemode = psp.livemode
+        self._changed = asyncio.Event()
+
+    @property
+    def browser(self) -> BrowserSetup:
+        return self._psp.browser
+
+    async def create_payment(self, new: NewPayment) -> ProviderPayment:
+        return await self._held("create_payment", new)
+
+    async def get_payment(self, payment_id: str) -> ProviderPayment:
+        return await self._held("get_payment", payment_id)
+
+    async def capture(self, payment_id: str, **more: Any) -> ProviderPayment:
+        return await self._held("capture", payment_id, **more)
+
+    async def cancel(self, payment_id: str, **more: Any) -> ProviderPayment:
+        return await self._held("cancel", payment_id, **more)
+
+    async def refund(self, payment_id: str, **more: Any) -> ProviderRefund:
+        return await self._held("refund", payment_id, **more)
+
+    async def get_refund(self, refund_id: str) -> ProviderRefund:
+        return await self._held("get_refund", refund_id)
+
+    def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent:
+        return self._psp.parse_webhook(body, headers)
+
+    async def close(self) -> None:
+        return
+
+    def open(self) -> None:
+        """Lets everything through, now and from now on."""
+        self._open = True
+        for parked in list(self.waiting):
+            self.let(parked)
+
+    def let(self, parked: Parked) -> None:
+        self.waiting.remove(parked)
+        parked.go.set()
+
+    async def parked(self, call: str, phase: str) -> Parked:
+        """The first such call, once it waits there. Others on its way are let through."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                for parked in list(self.waiting):
+                    if (parked.call, parked.phase) == (call, phase):
+                        return parked
+                    self.let(parked)
+                await self.changed()
+
+    async def changed(self) -> None:
+        """Until one more call waits."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    async def _held(self, call: str, *args: Any, **more: Any) -> Any:
+        await self._gate(call, "asked")
+        try:
+            return await getattr(self._psp, call)(*args, **more)
+        finally:
+            await self._gate(call, "answered")
+
+    async def _gate(self, call: str, phase: str) -> None:
+        if self._open:
+            return
+        task = asyncio.current_task()
+        parked = Parked(task.get_name() if task else "", call, phase)
+        self.waiting.append(parked)
+        self._changed.set()
+        await parked.go.wait()
