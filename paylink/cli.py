@@ -8,12 +8,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import structlog
 import typer
 import uvloop
 from pydantic import ValidationError
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from paylink.config import Settings, UnsafeSettings
 from paylink.db import Database
@@ -23,7 +25,15 @@ from paylink.schema import migrate as bring_up
 from paylink.seed import Seeded
 from paylink.seed import seed as plant
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Secure omnichannel payment links.")
+log = structlog.get_logger(__name__)
+
+# Local variables hold secrets: no traceback shows them.
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="Secure omnichannel payment links.",
+)
 out = Console()
 err = Console(stderr=True)
 
@@ -123,6 +133,9 @@ def _run(settings: Settings, role: Role, seeded: Seeded | None) -> None:
             uvloop.run(serve(settings, role, ready=ready))
     except UnsafeSettings as error:
         _fail(str(error))
+    except SQLAlchemyError as error:
+        log.error("database_error", exc_info=error)
+        _fail("The database does not answer as it should: is it there, and is it migrated (`paylink migrate`)?")
 
 
 def _migrate(settings: Settings) -> None:

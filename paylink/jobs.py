@@ -154,7 +154,7 @@ class Worker:
             await self._drain(drain_s)
             for future in list(self._at_hand):
                 future.cancel()
-            await asyncio.to_thread(DBOS.destroy)
+            await asyncio.to_thread(DBOS.destroy, destroy_registry=True)
             await self._leave()
         except SQLAlchemyError as error:  # others take the jobs over once this node is silent
             log.warning("worker_not_left", node=self._node_id, error=type(error).__name__)

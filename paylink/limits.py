@@ -16,11 +16,12 @@ log = structlog.get_logger(__name__)
 SIGN_IN_BY_ADDRESS = parse("30/minute")
 SIGN_IN_BY_EMAIL = parse("10/minute")
 API_BY_KEY = parse("6000/minute")
-CHECKOUT_BY_ADDRESS = parse("120/minute")
+# A mobile network has thousands of people behind one address: these bound a robot, the ones by session a person.
+CHECKOUT_BY_ADDRESS = parse("600/minute")
 BEACONS_BY_SESSION = parse("120/minute")
 # Card testing is stopped here: a person needs a few tries, a robot thousands.
 PAY_BY_SESSION = parse("20/hour")
-PAY_BY_ADDRESS = parse("60/hour")
+PAY_BY_ADDRESS = parse("300/hour")
 
 
 class Limits:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from paylink.db import Base, UtcDateTime, table
 from paylink.kit.clock import utcnow
 
-SILENT_AFTER: Final = timedelta(seconds=30)
+SILENT_AFTER: Final = timedelta(seconds=20)
 FORGOTTEN_AFTER: Final = timedelta(days=7)
 
 

@@ -11,6 +11,7 @@ import structlog
 
 from paylink import idempotency
 from paylink.accounts.service import prune_sessions
+from paylink.checkout.sessions import prune as prune_checkouts
 from paylink.config import Settings
 from paylink.context import Context
 from paylink.delivery.base import Carrier
@@ -64,6 +65,8 @@ class Work:
     async def _tidy(self) -> None:
         for prune in (idempotency.prune, prune_sessions, inbox.prune):
             await self._ctx.db.transact(prune)
+        while await self._ctx.db.transact(prune_checkouts):
+            pass
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:

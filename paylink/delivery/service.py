@@ -280,6 +280,6 @@ def mask(address: str | None) -> str | None:
     if address is None:
         return None
     name, at, domain = address.partition("@")
-    if at:
+    if at and name:  # a chat handle begins with it
         return f"{name[:1]}•••@{domain}"
     return f"{address[:3]}•••••{address[-4:]}" if len(address) > 7 else "•••"

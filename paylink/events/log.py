@@ -21,6 +21,18 @@ PAGE = 500
 
 _counters = table(EventCounter)
 _events = table(Event)
+_INSERT_EVENT = sa.insert(_events)
+
+
+def _upsert(insert: Any) -> Any:
+    statement = insert(_counters).values(link_id=sa.bindparam("link"), last_seq=sa.bindparam("count"))
+    return statement.on_conflict_do_update(
+        index_elements=[_counters.c.link_id], set_={"last_seq": _counters.c.last_seq + sa.bindparam("count")}
+    ).returning(_counters.c.last_seq)
+
+
+# Built once: putting the statement together costs several times what running it does.
+_ADVANCE = {"sqlite": _upsert(sqlite_insert), "postgresql": _upsert(postgres_insert)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,7 @@ def append(session: Session, *, merchant_id: str, link_id: str, events: Sequence
     last_seq = _advance(session, link_id, len(events))
     now = utcnow()
     session.execute(
-        sa.insert(_events),
+        _INSERT_EVENT,
         [
             {
                 "public_id": new_id("evt"),
@@ -63,12 +75,8 @@ def append(session: Session, *, merchant_id: str, link_id: str, events: Sequence
 
 
 def _advance(session: Session, link_id: str, count: int) -> int:
-    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgres_insert
-    statement = insert(_counters).values(link_id=link_id, last_seq=count)
-    statement = statement.on_conflict_do_update(
-        index_elements=[_counters.c.link_id], set_={"last_seq": _counters.c.last_seq + count}
-    )
-    return int(session.execute(statement.returning(_counters.c.last_seq)).scalar_one())
+    statement = _ADVANCE[session.get_bind().dialect.name]
+    return int(session.execute(statement, {"link": link_id, "count": count}).scalar_one())
 
 
 def timeline(

@@ -20,6 +20,8 @@ NOT_MONEY = frozenset(
     | {"CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "BOV"}
 )
 DEFAULT_LOCALE = "en_GB"
+# CLDR's currencySpacing: a symbol that ends in a letter is set apart, KWD 0.500 and not KWD0.500.
+LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 
 
 class UnknownCurrency(ValueError):
@@ -49,7 +51,8 @@ def format_amount(amount: int, currency: str, locale: str = DEFAULT_LOCALE) -> s
     digits = exponent(currency)
     pattern = _pattern(_locale(locale), digits)
     value = Decimal(amount).scaleb(-digits)
-    return str(pattern.apply(value, _locale(locale), currency=currency, currency_digits=False))
+    text = str(pattern.apply(value, _locale(locale), currency=currency, currency_digits=False))
+    return LETTER_BEFORE_DIGIT.sub("\u00a0", text)
 
 
 def format_plain(amount: int, currency: str) -> str:

@@ -6,7 +6,6 @@ from typing import Any
 
 import structlog
 from prometheus_client import Histogram
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,7 +44,7 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["Request-Id"] = request_id
+                message["headers"] = [*message.get("headers", ()), (b"request-id", request_id.encode())]
             await send(message)
 
         structlog.contextvars.bind_contextvars(request_id=request_id)
@@ -78,7 +77,7 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self.app(scope, receive, send)
             return
-        length = Headers(scope=scope).get("content-length", "")
+        length = _header(scope, b"content-length")
         if length.isascii() and length.isdigit() and int(length) > self.limit:
             await self.refuse(scope, receive, send)
             return
@@ -106,14 +105,14 @@ class StaticHeaders:
 
     def __init__(self, app: ASGIApp, *, headers: Mapping[str, str]) -> None:
         self.app = app
-        self.headers = headers
+        self.headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
-                    headers.setdefault(name, value)
+                own = list(message.get("headers", ()))
+                names = {name for name, _ in own}
+                message["headers"] = own + [header for header in self.headers if header[0] not in names]
             await send(message)
 
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
@@ -131,8 +130,13 @@ def client_address(scope: Mapping[str, Any]) -> str:
     return client[0] if client else "unknown"
 
 
+def _header(scope: Scope, name: bytes) -> str:
+    """The first value of a header; ``Headers`` decodes all of them for each look."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
+
+
 def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get("x-request-id", "")
+    given = _header(scope, b"x-request-id")
     usable = 0 < len(given) <= REQUEST_ID_LENGTH and given.replace("-", "").replace("_", "").isalnum()
     return given if usable and given.isascii() and not contains_card_number(given) else new_id("req")
 

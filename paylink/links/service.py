@@ -21,6 +21,7 @@ from paylink.kit.ids import new_id
 from paylink.links.models import LinkStatus, PaymentLink
 
 _links = table(PaymentLink)
+_INSERT = sa.insert(_links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def create(session: Session, principal: Principal, new: NewLink) -> Created:
         "paid_at": None,
         "canceled_at": None,
     }
-    session.execute(sa.insert(_links), row)
+    session.execute(_INSERT, row)
     facts = {
         "amount": new.amount,
         "currency": new.currency,

@@ -122,7 +122,8 @@ def test_metadata_has_its_limits(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "limit"), [("description", 1000), ("reference", 200), ("customer.name", 200), ("customer.external_id", 200)]
+    ("field", "limit"),
+    [("description", 1000), ("reference", 200), ("customer.name", 200), ("customer.external_id", 200)],
 )
 def test_texts_have_their_limits(http: httpx.Client, field: str, limit: int) -> None:
     refused(http, field, "string_too_long", **placed(field, "x" * (limit + 1)))
@@ -156,7 +157,10 @@ def test_what_cannot_be_stored_or_shown_is_refused(http: httpx.Client, field: st
 
 @pytest.mark.parametrize("name", ["\\u0000", "\\ud800", "x\\u0000"])
 def test_a_strange_name_of_a_field_is_refused(http: httpx.Client, name: str) -> None:
-    for text in (f'{{"amount":1,"currency":"GBP","{name}":1}}', f'{{"amount":1,"currency":"GBP","metadata":{{"{name}":""}}}}'):
+    for text in (
+        f'{{"amount":1,"currency":"GBP","{name}":1}}',
+        f'{{"amount":1,"currency":"GBP","metadata":{{"{name}":""}}}}',
+    ):
         answer = http.post("/v1/payment_links", content=text, headers={"Content-Type": "application/json"})
         problem(answer, 422)
 

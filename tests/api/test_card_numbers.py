@@ -43,7 +43,8 @@ def leaves_no_trace(api: Api, caplog: pytest.LogCaptureFixture) -> Iterator[None
     raw = api.stored()
     for part in PARTS:
         assert part.encode() not in raw
-        assert part not in caplog.text
+        assert part not in caplog.text + api.log.getvalue()
+    assert '"event": "request"' in api.log.getvalue()
 
 
 def refused(answer: httpx.Response, *, status: int = 422, code: str = "card_number_not_allowed") -> None:
@@ -54,7 +55,9 @@ def refused(answer: httpx.Response, *, status: int = 422, code: str = "card_numb
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("field", ["description", "reference", "customer.name", "customer.external_id", "metadata.note"])
+@pytest.mark.parametrize(
+    "field", ["description", "reference", "customer.name", "customer.external_id", "metadata.note"]
+)
 def test_a_card_number_in_any_form_is_refused(http: httpx.Client, field: str, form: str) -> None:
     refused(http.post("/v1/payment_links", json=GOOD | placed(field, FORMS[form])))
 

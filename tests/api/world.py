@@ -5,12 +5,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import httpx
 import sqlalchemy as sa
+import structlog
 import uvicorn
+from argon2 import PasswordHasher
 from sqlalchemy.orm import Session
 
 from paylink.accounts import service as accounts
@@ -20,6 +23,7 @@ from paylink.console import create_api
 from paylink.context import Context
 from paylink.db import Base, Database
 from paylink.events.stream import Rights
+from paylink.kit import logs
 from paylink.kit.ids import new_id
 from paylink.main import build_carriers, build_context, readiness
 from tests.services import free_port, wait_until
@@ -52,6 +56,7 @@ class Api:
     ctx: Context
     shop: Shop
     other: Shop
+    log: StringIO
 
     @property
     def db(self) -> Database:
@@ -130,9 +135,11 @@ def api_on(database_url: str, **settings: Any) -> Iterator[Api]:
     thread = threading.Thread(target=asyncio.run, args=(run(),), daemon=True)
     thread.start()
     try:
-        wait_until(lambda: (s := started.get("server")) and s.started or not thread.is_alive(), what="the API")
+        wait_until(lambda: ((s := started.get("server")) and s.started) or not thread.is_alive(), what="the API")
         ctx: Context = started["ctx"]
-        yield Api(f"http://127.0.0.1:{port}", made, ctx, add_shop(ctx, "One"), add_shop(ctx, "Two"))
+        shops = add_shop(ctx, "One"), add_shop(ctx, "Two")
+        with written_log() as log:
+            yield Api(f"http://127.0.0.1:{port}", made, ctx, *shops, log)
     finally:
         if "server" in started:
             started["server"].should_exit = True
@@ -140,20 +147,31 @@ def api_on(database_url: str, **settings: Any) -> Iterator[Api]:
         assert not thread.is_alive()
 
 
-_hashes: dict[str, str] = {}
+@contextmanager
+def written_log() -> Iterator[StringIO]:
+    """What the product would write to its log, redacted as there."""
+    file = StringIO()
+    steps = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, logs._redact_event]
+    structlog.configure(
+        processors=[*steps, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        logger_factory=structlog.PrintLoggerFactory(file),
+        cache_logger_on_first_use=False,
+    )
+    yield file
+    structlog.reset_defaults()
+
+
+# Argon2 is slow by design. A stored hash says itself how much work it takes.
+PASSWORD_HASH = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)
 
 
 def add_shop(ctx: Context, name: str) -> Shop:
-    if PASSWORD not in _hashes:  # Argon2 is slow by design: once is enough for all tests
-        _hashes[PASSWORD] = accounts.hash_password(PASSWORD)
-
     def work(session: Session) -> Shop:
         merchant_id, agent_id, email = new_id("mer"), new_id("agt"), f"agent@{name.lower()}.example"
         session.add(Merchant(id=merchant_id, name=f"Shop {name}"))
         session.flush()
-        agent = Agent(id=agent_id, merchant_id=merchant_id, email=email, name=f"Agent {name}", password_hash="")
-        agent.password_hash = _hashes[PASSWORD]
-        session.add(agent)
+        agent = {"id": agent_id, "merchant_id": merchant_id, "email": email, "name": f"Agent {name}"}
+        session.add(Agent(**agent, password_hash=PASSWORD_HASH))
         session.flush()
         _row, key = accounts.create_api_key(
             session, merchant_id=merchant_id, name="Tests", live=False, keyring=ctx.keyring

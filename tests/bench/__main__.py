@@ -64,7 +64,7 @@ def _run(console: Console, name: str, effort: Effort, folder: Path) -> Result:
 
 
 def _parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m tests.bench", description="Measure the product against floors and peers")
+    parser = argparse.ArgumentParser("python -m tests.bench", description="The product against floors and peers")
     parser.add_argument("names", nargs="*", metavar="name", help=f"which to run: {', '.join(BENCHES)} (all)")
     parser.add_argument("--quick", action="store_true", help="one short round: to see that it runs, not to quote")
     parser.add_argument("--rounds", type=int, help="how often each side is measured")

@@ -14,9 +14,7 @@ from tests.product import Product
 # What one browser can say about its card before the checkout stops telling: see checkout/beacons.
 REPEATS = 10
 STEPS = [step for _ in range(REPEATS) for step in ("card_entry_completed", "card_entry_invalid")]
-BROWSER = (
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
-)
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What a benchmark finds: series of rounds, goals, and rows that say whether the one meets the other."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -115,7 +116,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def figure(value: float) -> str:
     """Three significant digits: more would pretend."""
-    if value != value:  # noqa: PLR0124 - NaN
+    if math.isnan(value):
         return "none"
     if abs(value) >= 1000:
         return f"{value:,.0f}"

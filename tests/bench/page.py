@@ -1,4 +1,4 @@
-"""The customer's page in a real browser: what it loads, in bytes and requests, before the provider's script is asked for."""
+"""The customer's page in a real browser: the bytes and requests it takes before the provider's script is asked for."""
 
 import json
 import shutil

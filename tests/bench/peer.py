@@ -23,6 +23,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from tests.bench.floor import LinkIn, LinkOut
 
 POOL = 8
+Values = dict[str, Any]
 
 engine = create_async_engine(os.environ["PEER_DATABASE_URL"], pool_size=POOL, max_overflow=0)
 sessions = async_sessionmaker(engine, expire_on_commit=False)
@@ -39,7 +40,7 @@ class Link(Base):
     amount: Mapped[int]
     currency: Mapped[str]
     reference: Mapped[str | None]
-    link_metadata: Mapped[dict[str, Any]] = mapped_column("metadata")
+    details: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
 
@@ -60,6 +61,9 @@ class Event(Base):
     data: Mapped[dict[str, Any]]
 
 
+INSERT_LINK, INSERT_TOKEN, INSERT_EVENT = (sa.insert(Base.metadata.tables[n]) for n in ("links", "tokens", "events"))
+
+
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
     async with engine.begin() as connection:
@@ -77,28 +81,26 @@ async def create(body: LinkIn) -> LinkOut:
     link = {"id": link_id, "status": "active", "created_at": now, "expires_at": now + timedelta(days=1)}
     link |= {"amount": body.amount, "currency": body.currency, "reference": body.reference}
     await write(
-        Link(**link, link_metadata=body.metadata),
-        Token(hash=sha256(token.encode()).digest(), link_id=link_id, created_at=now),
-        Event(link_id=link_id, type="link.created", occurred_at=now, data={"amount": body.amount}),
+        {**link, "details": body.metadata},
+        {"hash": sha256(token.encode()).digest(), "link_id": link_id, "created_at": now},
+        {"link_id": link_id, "type": "link.created", "occurred_at": now, "data": {"amount": body.amount}},
     )
     return LinkOut(**link, metadata=body.metadata, url=f"http://127.0.0.1:8001/p/{token}")
 
 
-async def with_unit_of_work(*rows: Base) -> None:
+async def with_unit_of_work(link: Values, token: Values, event: Values) -> None:
     async with sessions() as session:
-        for row in rows:
-            session.add(row)
-            await session.flush()
+        session.add(Link(**link))
+        await session.flush()
+        session.add_all([Token(**token), Event(**event)])
         await session.commit()
 
 
-async def with_statements(*rows: Base) -> None:
-    async with sessions() as session:
-        for row in rows:
-            names = {attribute.key: attribute.columns[0].name for attribute in sa.inspect(type(row)).column_attrs}
-            values = {names[key]: value for key, value in vars(row).items() if key in names}
-            await session.execute(sa.insert(type(row).__table__), values)
-        await session.commit()
+async def with_statements(link: Values, token: Values, event: Values) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(INSERT_LINK, link)
+        await connection.execute(INSERT_TOKEN, token)
+        await connection.execute(INSERT_EVENT, event)
 
 
 write = with_statements if os.environ.get("PEER_STYLE") == "core" else with_unit_of_work

@@ -51,15 +51,12 @@ def tree(pid: int) -> list[psutil.Process]:
 
 def pss_kib(pid: int) -> float:
     """Proportional set size of the process and its children: shared pages are counted once."""
-    total = 0
-    for process in tree(pid):
-        total += process.memory_full_info().pss
-    return total / 1024
+    return float(sum(process.memory_full_info().pss for process in tree(pid))) / 1024
 
 
 def cpu_s(pid: int) -> float:
     """Processor seconds the process and its children have used."""
-    return sum(times.user + times.system for times in (process.cpu_times() for process in tree(pid)))
+    return float(sum(times.user + times.system for times in (process.cpu_times() for process in tree(pid))))
 
 
 @contextmanager
@@ -88,9 +85,7 @@ def served(app: str, folder: Path, settings: Mapping[str, str] | None = None) ->
         process.wait(30)
 
 
-def start(
-    app: str, folder: Path, settings: Mapping[str, str] | None = None
-) -> "tuple[subprocess.Popen[bytes], str]":
+def start(app: str, folder: Path, settings: Mapping[str, str] | None = None) -> "tuple[subprocess.Popen[bytes], str]":
     port = free_port()
     with (folder / f"{app.replace(':', '.')}.log").open("ab") as log:
         process = subprocess.Popen(

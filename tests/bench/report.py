@@ -19,7 +19,7 @@ def show(console: Console, result: Result) -> None:
     if result.missing is not None:
         console.print(f"\n[bold]{result.title}[/bold]\n  [yellow]not measured:[/yellow] {result.missing}")
         return
-    table = Table(*COLUMNS, title=result.title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    table = Table(*COLUMNS, title=result.title, title_justify="left", title_style="bold", box=None)
     for row in result.rows:
         *cells, verdict = _cells(row)
         table.add_row(*cells, f"[{COLOURS.get(verdict, 'dim')}]{verdict}")
@@ -40,12 +40,9 @@ def write(path: Path, machine: Mapping[str, str], results: Sequence[Result], eff
 
 
 def markdown(machine: Mapping[str, str], results: Sequence[Result], effort: Effort) -> str:
-    lines = [
-        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {effort.rounds} rounds of {effort.seconds:g} s per side: "
-        "median (lowest–highest).",
-        "",
-        *(f"- {name}: {text}" for name, text in machine.items()),
-    ]
+    when, rounds = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", f"{effort.rounds} rounds of {effort.seconds:g} s per side"
+    lines = [f"Measured {when}, {rounds}: median (lowest–highest).", ""]
+    lines += [f"- {name}: {text}" for name, text in machine.items()]
     for result in results:
         lines += ["", f"### {result.title}", ""]
         lines += [f"Not measured: {result.missing}"] if result.missing is not None else _markdown_table(result)

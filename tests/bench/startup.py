@@ -23,9 +23,7 @@ Spawn = Callable[[], "tuple[subprocess.Popen[bytes], str]"]
 def run(effort: Effort, folder: Path) -> Result:
     """The database is at its newest schema before the clock starts; ``all`` looks for that itself, which counts."""
     settings = {"PAYLINK_DATABASE_URL": f"sqlite:///{folder / 'paylink.db'}"}
-    subprocess.run(
-        [PAYLINK, "migrate"], env=environment(settings), cwd=folder, check=True, capture_output=True
-    )
+    subprocess.run([PAYLINK, "migrate"], env=environment(settings), cwd=folder, check=True, capture_output=True)
     spawns: dict[str, Spawn] = {"floor": lambda: start("tests.bench.floor:app", folder)}
     spawns |= {role: _paylink(role, settings, folder) for role in ROLES}
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in spawns}

@@ -117,8 +117,8 @@ async def _links(running: Product, count: int) -> list[str]:
     headers = {"Authorization": f"Bearer {running.seed['api_key']}", "Content-Type": "application/json"}
     async with httpx.AsyncClient(base_url=running.node.console, headers=headers, trust_env=False, timeout=60) as api:
         found: list[str] = []
-        while len(found) < count:
-            batch = [api.post("/v1/payment_links", content=sides.BODY) for _ in range(min(AT_A_TIME, count - len(found)))]
+        while (left := count - len(found)) > 0:
+            batch = [api.post("/v1/payment_links", content=sides.BODY) for _ in range(min(AT_A_TIME, left))]
             found += [answer.raise_for_status().json()["id"] for answer in await asyncio.gather(*batch)]
         return found
 

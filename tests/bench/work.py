@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import uvloop
+from sqlalchemy.orm import Session
 
 from paylink.db import Database
 from paylink.jobs import JobQueue, Worker
@@ -19,7 +20,6 @@ from tests.bench.measure import Effort, Missing, Result, Row, Series
 
 JOB = "bench.nothing"
 CONCURRENCY = 16
-PER_TRANSACTION = 50
 PATIENCE_S = 300
 
 
@@ -55,9 +55,11 @@ async def _drain(url: str, count: int) -> float:
         if left <= 0:
             done.set()
 
-    for start in range(0, count, PER_TRANSACTION):
-        numbers = range(start, min(count, start + PER_TRANSACTION))
-        await db.transact(lambda session, numbers=numbers: [jobs.enqueue(session, JOB, str(n), key=f"{JOB}:{n}") for n in numbers])  # type: ignore[misc]
+    def enqueue(session: Session) -> None:
+        for number in range(count):
+            jobs.enqueue(session, JOB, str(number), key=f"{JOB}:{number}")
+
+    await db.transact(enqueue)
     worker = Worker(db, jobs, {JOB: nothing}, node_id="bench", concurrency=CONCURRENCY)
     started = time.perf_counter()
     await worker.start()

@@ -46,7 +46,7 @@ def post(url: str, body: str, headers: Mapping[str, str], *, connections: int, s
         script = Path(folder, "post.lua")
         script.write_text(SCRIPT.format(headers=lines, body=_lua(body)))
         pinned = ["taskset", "-c", str(CORES[-1])] if APART and shutil.which("taskset") else []
-        command = [*pinned, "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", script, url]
+        command = [*pinned, "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(script), url]
         output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = json.loads(output.strip().splitlines()[-1])
     if found["refused"] or found["broken"]:

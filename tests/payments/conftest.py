@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 import stripe
 
@@ -16,6 +17,31 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         yield settings
 
 
+@pytest.fixture(scope="package")
+def payments_on_sqlite(sqlite_template: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{sqlite_template.with_name('payments.db')}")
+    sqlite_template.with_name("payments.db").write_bytes(sqlite_template.read_bytes())
+    yield database
+    database.close()
+
+
+@pytest.fixture(scope="package")
+def payments_on_postgresql(postgres_url: str, postgres_template: str) -> Iterator[Database]:
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE payments TEMPLATE {postgres_template}")
+    database = Database(f"{postgres_url.rpartition('/')[0]}/payments")
+    yield database
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def db(request: pytest.FixtureRequest) -> Database:
+    """Runs the test on both. They are shared: each test has a merchant of its own."""
+    found = request.getfixturevalue(f"payments_on_{request.param}")
+    assert isinstance(found, Database)
+    return found
+
+
 @pytest.fixture(autouse=True)
 def _no_pause_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stripe.HTTPClient, "INITIAL_DELAY", 0)
@@ -23,7 +49,7 @@ def _no_pause_between_tries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def world(db: Database, provider: Settings, tmp_path: Path) -> AsyncIterator[World]:
-    async with opened(db, provider, tmp_path) as made:
+async def world(db: Database, provider: Settings) -> AsyncIterator[World]:
+    async with opened(db, provider) as made:
         yield made
         await made.order(faults=[])

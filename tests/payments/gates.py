@@ -29,7 +29,8 @@ class Gates:
         self.waiting: list[Parked] = []
         self.name = psp.name
         self.livemode = psp.livemode
-        self._changed = asyncio.Event()
+        # Set whenever one more call waits.
+        self.changed = asyncio.Event()
 
     @property
     def browser(self) -> BrowserSetup:
@@ -77,12 +78,8 @@ class Gates:
                     if (parked.call, parked.phase) == (call, phase):
                         return parked
                     self.let(parked)
-                await self.changed()
-
-    async def changed(self) -> None:
-        """Until one more call waits."""
-        self._changed.clear()
-        await self._changed.wait()
+                self.changed.clear()
+                await self.changed.wait()
 
     async def _held(self, call: str, *args: Any, **more: Any) -> Any:
         await self._gate(call, "asked")
@@ -97,5 +94,5 @@ class Gates:
         task = asyncio.current_task()
         parked = Parked(task.get_name() if task else "", call, phase)
         self.waiting.append(parked)
-        self._changed.set()
+        self.changed.set()
         await parked.go.wait()

@@ -110,8 +110,12 @@ async def _play(gates: Gates, running: set["asyncio.Task[None]"], order: list[in
 
 async def _settled(gates: Gates, running: set["asyncio.Task[None]"]) -> None:
     """Until everybody who still runs waits at a gate."""
-    while len(gates.waiting) < len(busy := {task for task in running if not task.done()}):
-        changed = asyncio.create_task(gates.changed())
+    while True:
+        gates.changed.clear()
+        busy = {task for task in running if not task.done()}
+        if len(gates.waiting) >= len(busy):
+            return
+        changed = asyncio.create_task(gates.changed.wait())
         await asyncio.wait({changed, *busy}, return_when=asyncio.FIRST_COMPLETED)
         changed.cancel()
 

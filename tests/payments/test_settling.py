@@ -2,9 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -96,7 +94,7 @@ async def test_money_held_for_an_attempt_that_was_given_up_is_let_go(world: Worl
     await world.db.transact(lambda session: give_up(session, started.payment_id, given_up))
     await world.confirm(started.payment_id)
     await world.callback(started.payment_id)
-    assert await world.jobs(RELEASE_JOB) == [f"{RELEASE_JOB}:{started.payment_id}"]
+    assert await world.jobs(RELEASE_JOB, started.payment_id) == [f"{RELEASE_JOB}:{started.payment_id}"]
     await world.release(started.payment_id)
     (account,) = await world.ledger(link_id)
     assert (account["canceled"], account["captured"]) == (True, 0)
@@ -130,17 +128,6 @@ async def test_a_part_that_was_captured_leaves_the_rest_to_be_paid(world: World)
     assert (link.status, link.amount_paid) == ("paid", 4999)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def racing(
-    request: pytest.FixtureRequest, provider: Settings, tmp_path: Path
-) -> "Iterator[tuple[Database, Settings, Path]]":
-    """Many races on one database: each has a link of its own."""
-    name = "sqlite_database" if request.param == "sqlite" else "postgres_database"
-    database = Database(str(request.getfixturevalue(name)))
-    yield database, provider, tmp_path
-    database.close()
-
-
 @settings(
     max_examples=RACES,
     deadline=None,
@@ -153,11 +140,10 @@ def racing(
     order=st.lists(st.integers(0, 4), max_size=24),
 )
 def test_in_whatever_order_they_come_money_moves_once_and_is_told_of_once(
-    racing: "tuple[Database, Settings, Path]", card: str, actors: list[str], order: list[int]
+    db: Database, provider: Settings, card: str, actors: list[str], order: list[int]
 ) -> None:
     async def run() -> None:
-        database, provider, folder = racing
-        async with opened(database, provider, folder) as world:
+        async with opened(db, provider) as world:
             await race(world, card=card, actors=actors, order=order)
 
     asyncio.run(run())

@@ -2,7 +2,7 @@
 hand, so that a test says what happens when."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -32,7 +32,8 @@ from paylink.links import service as links
 from paylink.links.models import PaymentLink
 from paylink.links.service import NewLink
 from paylink.payments import jobs, service
-from paylink.payments.models import Payment, Refund
+from paylink.payments.models import Decision, Payment, PaymentStatus, Refund
+from paylink.payments.review import decide
 from paylink.payments.service import Started
 from paylink.psp.base import Psp
 from paylink.psp.stripe import StripePsp
@@ -43,24 +44,20 @@ from webhooks.inbound.inbox import store
 from webhooks.inbound.models import InboundEvent
 
 NOWHERE = "203.0.113.9"
+SECONDS = 20
 NEVER = "http://127.0.0.1:9"
-
-
-def settings_for(sandbox: str, folder: Path, database_url: str) -> Settings:
-    return Settings(
-        _env_file=None,  # type: ignore[call-arg]
-        database_url=database_url,
-        sandbox_url=sandbox,
-        console_url=NEVER,
-        sandbox_database_url=f"sqlite:///{folder / 'sandbox.db'}",
-    )
 
 
 @contextmanager
 def sandbox(folder: Path) -> Iterator[Settings]:
     """A sandbox that keeps its callbacks to itself."""
     listening = free_socket()
-    settings = settings_for(f"http://127.0.0.1:{listening.getsockname()[1]}", folder, "sqlite://")
+    settings = Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        sandbox_url=f"http://127.0.0.1:{listening.getsockname()[1]}",
+        console_url=NEVER,
+        sandbox_database_url=f"sqlite:///{folder / 'sandbox.db'}",
+    )
     with served(create_app(settings), listening) as url:
         order(url, webhooks={"paused": True})
         yield settings
@@ -84,6 +81,9 @@ class World:
     @property
     def agent(self) -> Principal:
         return Principal(PrincipalKind.AGENT, "agt_1", "Alex Morgan", self.merchant_id, "ses_1")
+
+    def as_merchant(self, merchant_id: str) -> Principal:
+        return replace(self.agent, merchant_id=merchant_id)
 
     def behind(self, psp: Psp) -> "World":
         """The same world, seeing the provider through ``psp``."""
@@ -132,6 +132,12 @@ class World:
             return str(session.scalar(query))
 
         await handle(self.ctx, await self.db.transact(write))
+
+    async def approve(self, payment_id: str, *, reason: str | None = None) -> None:
+        await decide(self.ctx, self.agent, payment_id, Decision.CAPTURE, reason=reason)
+
+    async def decline(self, payment_id: str, *, reason: str | None = None) -> None:
+        await decide(self.ctx, self.agent, payment_id, Decision.RELEASE, reason=reason)
 
     async def follow(self, payment_id: str) -> None:
         await jobs.follow(self.ctx, payment_id)
@@ -185,16 +191,44 @@ class World:
         update = sa.update(entity).where(entity.id == row_id).values(values)
         await self.db.transact(lambda session: session.execute(update) and None)
 
+    async def many_tries_from(self, address: str, *, times: int, at: datetime | None = None) -> None:
+        """Attempts at as many links, all of them over."""
+        link_ids = [await self.link() for _ in range(times)]
+
+        def write(session: Session) -> None:
+            for link_id in link_ids:
+                session.add(
+                    Payment(
+                        id=new_id("pay"),
+                        link_id=link_id,
+                        merchant_id=self.merchant_id,
+                        address_hash=self.ctx.keyring.digest(address, purpose=service.ADDRESS_PURPOSE),
+                        attempt=1,
+                        status=PaymentStatus.FAILED.value,
+                        amount=4999,
+                        currency="GBP",
+                        psp="sandbox",
+                        created_at=at or utcnow(),
+                    )
+                )
+
+        await self.db.transact(write)
+
     async def merchant(self, **values: Any) -> None:
         update = sa.update(Merchant).where(Merchant.id == self.merchant_id).values(values)
         await self.db.transact(lambda session: session.execute(update) and None)
 
-    async def jobs(self, name: str) -> list[str]:
-        """The keys under which such jobs were written down."""
+    async def jobs(self, name: str, payment_id: str) -> list[str]:
+        """The keys under which such jobs of this payment were written down."""
         schema = "" if self.db.sqlite else "dbos."
         query = sa.text(f"SELECT workflow_uuid FROM {schema}workflow_status WHERE workflow_uuid LIKE :name")
-        rows = await self.db.read(lambda session: session.execute(query, {"name": f"{name}:%"}).all())
+        rows = await self.db.read(lambda session: session.execute(query, {"name": f"{name}:{payment_id}%"}).all())
         return [row[0] for row in rows]
+
+    async def until(self, check: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(SECONDS):
+            while not await check():  # noqa: ASYNC110 - the provider is another process and tells nobody
+                await asyncio.sleep(0.05)
 
     async def order(self, **orders: Any) -> None:
         await asyncio.to_thread(order, self.ctx.settings.sandbox_url, **orders)
@@ -209,10 +243,9 @@ class World:
 
 
 @asynccontextmanager
-async def opened(db: Database, configured: Settings, folder: Path, *, call_seconds: float = 20) -> AsyncIterator[World]:
-    settings = settings_for(configured.sandbox_url, folder, db.url)
+async def opened(db: Database, settings: Settings) -> AsyncIterator[World]:
     queue = JobQueue(db)
-    psp = StripePsp(settings.stripe, name="sandbox", try_seconds=call_seconds, call_seconds=call_seconds)
+    psp = StripePsp(settings.stripe, name="sandbox", try_seconds=20, call_seconds=20)
     ctx = Context(
         settings=settings,
         db=db,
