@@ -133,8 +133,8 @@ def _run(settings: Settings, role: Role, seeded: Seeded | None) -> None:
             uvloop.run(serve(settings, role, ready=ready))
     except UnsafeSettings as error:
         _fail(str(error))
-    except SQLAlchemyError as error:
-        log.error("database_error", exc_info=error)
+    except SQLAlchemyError:
+        log.exception("database_error")
         _fail("The database does not answer as it should: is it there, and is it migrated (`paylink migrate`)?")
 
 

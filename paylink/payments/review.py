@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 from paylink.accounts.scope import Principal
 from paylink.context import Context
 from paylink.errors import Conflict, NotFound, Unavailable
+from paylink.links.lifecycle import OPEN
+from paylink.links.models import PaymentLink
 from paylink.payments import facts, lifecycle
 from paylink.payments.models import Decision, Payment, PaymentStatus
 from paylink.payments.service import carry_out, follow_later
@@ -19,7 +21,8 @@ WORDS: Final = {Decision.CAPTURE: "approved", Decision.RELEASE: "declined"}
 async def decide(
     ctx: Context, principal: Principal, payment_id: str, decision: Decision, *, reason: str | None
 ) -> None:
-    """Raises ``NotFound``, or ``Conflict`` (``payment_not_in_review``) when nothing is held any more."""
+    """Raises ``NotFound``, or ``Conflict``: ``payment_not_in_review`` when nothing is held any more,
+    ``link_not_active`` when a capture would pay the link twice."""
     payment = await ctx.db.transact(
         lambda session: _decide(session, ctx, principal, payment_id, decision=decision, reason=reason)
     )
@@ -42,6 +45,8 @@ def _decide(
     session: Session, ctx: Context, principal: Principal, payment_id: str, *, decision: Decision, reason: str | None
 ) -> Payment:
     payment = own_payment(session, principal, payment_id)
+    if decision is Decision.CAPTURE and session.get_one(PaymentLink, payment.link_id).status not in OPEN:
+        raise Conflict("Another attempt has paid this link; this payment can only be declined", code="link_not_active")
     closed = facts.review_closed(
         payment, decision=WORDS[decision], by=principal.name, reason=reason, origin=principal.origin
     )

@@ -12,6 +12,8 @@ from paylink.customers.models import Customer
 from paylink.fraud.checks import FraudInput, Outcome, Verdict
 from paylink.fraud.rules import assess
 from paylink.kit.clock import utcnow
+from paylink.links.lifecycle import OPEN
+from paylink.links.models import PaymentLink
 from paylink.payments import facts, lifecycle
 from paylink.payments.models import Decision, Payment, PaymentStatus
 from paylink.psp.base import RiskOutcome
@@ -32,8 +34,10 @@ def screen(session: Session, payment_id: str, risk: RiskOutcome | None) -> Payme
 
 def _write_down(session: Session, payment: Payment, verdict: Verdict) -> None:
     reasons = list(verdict.reasons)
-    decision = DECISION[verdict.outcome]
-    held = verdict.outcome is Outcome.REVIEW
+    # An earlier attempt, given up here, was captured at the provider after all: the link is not paid a second time.
+    paid = session.get_one(PaymentLink, payment.link_id).status not in OPEN
+    decision = Decision.RELEASE if paid else DECISION[verdict.outcome]
+    held = verdict.outcome is Outcome.REVIEW and not paid
     events = [
         facts.fraud_completed(
             payment, outcome=verdict.outcome.value, risk_level=str(verdict.risk_level), reasons=reasons

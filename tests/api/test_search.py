@@ -21,6 +21,7 @@ def pages(http: httpx.Client, **params: Any) -> list[str]:
         page = answer.json()
         assert set(page) == {"object", "data", "has_more"}
         ids += [link["id"] for link in page["data"]]
+        assert len(set(ids)) == len(ids)
         if not page["has_more"]:
             return ids
 

@@ -1,6 +1,5 @@
 """Every call of the OpenAPI document: nothing without a credential, and another merchant's things do not exist."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +26,7 @@ def calls() -> list[tuple[str, str]]:
 
 CALLS = calls()
 WITH_IDS = [(method, path) for method, path in CALLS if "{" in path]
+HARMLESS = [call for call in WITH_IDS if not call[1].endswith(("/cancel", "/refunds", "/{key_id}"))]
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Theirs:
 
 
 @pytest.fixture(scope="module")
-def theirs(api: Api) -> Iterator[Theirs]:
+def theirs(api: Api) -> Theirs:
     made = Theirs()
     with api.client(api.other.key) as http:
         link = api.create(http, deliver=[{"channel": "qr"}])
@@ -61,7 +61,7 @@ def theirs(api: Api) -> Iterator[Theirs]:
     api.db.transact_sync(pay)
     with sign_in(api, api.other) as browser:
         made.ids["key_id"] = browser.get("/v1/api_keys").json()["data"][0]["id"]
-    yield made
+    return made
 
 
 def test_every_call_is_in_the_document() -> None:
@@ -100,11 +100,9 @@ def test_what_is_anothers_looks_like_what_never_was(api: Api, theirs: Theirs, me
     assert told[0] == told[1]
 
 
-@pytest.mark.parametrize(("method", "path"), WITH_IDS)
+@pytest.mark.parametrize(("method", "path"), HARMLESS)
 def test_its_owner_is_never_told_that_it_is_missing(api: Api, theirs: Theirs, method: str, path: str) -> None:
-    """Otherwise the test above would prove nothing. What ends things comes at the end of its own list."""
-    if path.endswith(("/cancel", "/refunds", "/{key_id}")):
-        pytest.skip("has an effect")
+    """Otherwise the test above would prove nothing."""
     with sign_in(api, api.other) as browser:
         assert send(browser, method, path, theirs.ids).status_code != 404
 

@@ -30,6 +30,7 @@ class Connection(asyncio.Protocol):
         self._buffer = b""
         self._answer: asyncio.Future[int] | None = None
         self._transport: asyncio.Transport | None = None
+        self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
@@ -44,6 +45,7 @@ class Connection(asyncio.Protocol):
             self._answer.set_result(int(head[9:12]))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(exc or ConnectionResetError())
 
@@ -68,7 +70,11 @@ class Pool:
         self._all: list[Connection] = []
 
     async def send(self, message: bytes) -> int:
+        # Last in, first out: what lies at the bottom is closed by the server when it was idle for long.
         connection = self._idle.pop() if self._idle else await self._open()
+        if connection.lost:
+            self._idle.clear()
+            connection = await self._open()
         try:
             return await connection.send(message)
         finally:

@@ -1,76 +1,58 @@
-"""Durable jobs per second of one worker process: queued before the clock starts, each doing nothing.
+"""Durable jobs: how many one worker process does in a second, and how soon it begins a single one.
 
-Run as a program it is that process: ``python -m tests.bench.work DATABASE_URL COUNT`` prints jobs per second.
+Each round is a process of its own on a fresh database: ``python -m tests.bench.work DATABASE_URL COUNT``.
 """
 
-import asyncio
+import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import uvloop
-from sqlalchemy.orm import Session
 
 from paylink.db import Database
-from paylink.jobs import JobQueue, Worker
 from paylink.schema import migrate
 from tests.bench import sides
 from tests.bench.measure import Effort, Missing, Result, Row, Series
-
-JOB = "bench.nothing"
-CONCURRENCY = 16
-PATIENCE_S = 300
+from tests.jobs.throughput import measure_jobs
 
 
 def run(effort: Effort, folder: Path) -> Result:
-    count = 200 if effort.quick else 1000
-    rounds = min(effort.rounds, 3)
-    lite = [_measured(f"sqlite:///{folder / f'{number}.db'}", count) for number in range(rounds)]
-    rows = [Row("jobs per second, SQLite", "/s", Series.of(lite))]
-    notes = [f"{count} empty jobs, {CONCURRENCY} at a time, one process; a delivery or a callback is one job"]
+    count, rounds = (200, 1) if effort.quick else (1000, min(effort.rounds, 3))
+    rows = _rows("SQLite", [_measured(f"sqlite:///{folder / f'{number}.db'}", count) for number in range(rounds)])
+    notes = [f"{count} jobs that do nothing, 16 at a time, one process; sending a message or a callback is one job"]
     try:
         with sides.postgres() as server:
-            found = [_measured(sides.new_database(server, f"jobs_{number}"), count) for number in range(rounds)]
-        rows.append(Row("jobs per second, PostgreSQL", "/s", Series.of(found)))
+            urls = [sides.new_database(server, f"jobs_{number}") for number in range(rounds)]
+            rows += _rows("PostgreSQL", [_measured(url, count) for url in urls])
     except Missing as missing:
         notes.append(str(missing))
     return Result("jobs", "Durable jobs", rows, notes)
 
 
-def _measured(url: str, count: int) -> float:
+def _rows(database: str, found: list[tuple[float, float]]) -> list[Row]:
+    rates, waits = zip(*found, strict=True)
+    return [
+        Row(f"jobs per second, {database}", "/s", Series.of(rates)),
+        Row(f"commit to handler, one job on an idle worker, {database}", "ms", Series.of(waits)),
+    ]
+
+
+def _measured(url: str, count: int) -> tuple[float, float]:
+    """Jobs per second; milliseconds until a single one begins."""
     command = [sys.executable, "-m", "tests.bench.work", url, str(count)]
     done = subprocess.run(command, cwd=Path(__file__).parents[2], check=True, capture_output=True, text=True)
-    return float(done.stdout.split()[-1])
+    rate, wait = json.loads(done.stdout.splitlines()[-1])
+    return rate, wait
 
 
-async def _drain(url: str, count: int) -> float:
+def main(url: str, count: int) -> None:
     db = Database(url)
     migrate(db)
-    jobs, done, left = JobQueue(db), asyncio.Event(), count
-
-    async def nothing(_number: str) -> None:
-        nonlocal left
-        left -= 1
-        if left <= 0:
-            done.set()
-
-    def enqueue(session: Session) -> None:
-        for number in range(count):
-            jobs.enqueue(session, JOB, str(number), key=f"{JOB}:{number}")
-
-    await db.transact(enqueue)
-    worker = Worker(db, jobs, {JOB: nothing}, node_id="bench", concurrency=CONCURRENCY)
-    started = time.perf_counter()
-    await worker.start()
-    async with asyncio.timeout(PATIENCE_S):
-        await done.wait()
-    took = time.perf_counter() - started
-    await worker.close()
-    jobs.close()
     db.close()
-    return count / took
+    found = uvloop.run(measure_jobs(url, jobs=count))
+    print(json.dumps([found.per_second, found.first_s * 1000]))
 
 
 if __name__ == "__main__":
-    print(uvloop.run(_drain(sys.argv[1], int(sys.argv[2]))))
+    main(sys.argv[1], int(sys.argv[2]))

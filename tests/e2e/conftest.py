@@ -1,7 +1,6 @@
 """The product on both databases, each started once for all of these tests, and a browser per module."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +84,3 @@ def _opened(made: Product, name: str, url: str) -> Iterator[Shop]:
         yield shop
     finally:
         shop.stream.close()
-        if folder := os.environ.get("PAYLINK_KEEP_LOGS"):
-            for node in made.nodes:
-                shutil.copy(node.log, Path(folder) / f"{name}-{node.log.name}")

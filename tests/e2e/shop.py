@@ -146,8 +146,8 @@ class Customer:
         self.page.goto(url)
         return self
 
-    def heading(self, name: str, *, page: Page | None = None) -> None:
-        expect((page or self.page).get_by_role("heading", level=1)).to_have_text(name, timeout=15_000)
+    def heading(self, name: str, *, page: Page | None = None, seconds: float = 15) -> None:
+        expect((page or self.page).get_by_role("heading", level=1)).to_have_text(name, timeout=seconds * 1000)
 
     def enter(self, number: str, *, page: Page | None = None) -> None:
         frame = card_frame(page or self.page)

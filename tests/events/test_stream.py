@@ -200,11 +200,11 @@ def handed_out(here: Site, event_id: int) -> bool:
 
 
 async def test_a_client_that_does_not_read_is_cut_off_and_loses_nothing(
-    database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What waits for it is bounded: the frames of one queue, and what the sockets hold."""
-    monkeypatch.setattr(main, "UNREAD_MS", 500)
-    async with site(database_url) as here:
+    monkeypatch.setattr(main, "UNREAD_MS", 4000)  # longer than it takes to fill the queue
+    async with site(sqlite_database) as here:
         who = await plant(here.ctx)
         link_id = await link(here.ctx.db, who)
         stalled = await (await connect(here.base, who.key, buffer=1024)).opened()
@@ -213,8 +213,8 @@ async def test_a_client_that_does_not_read_is_cut_off_and_loses_nothing(
         before, sent, most = hub.streams_cut._value.get(), 0, 0
         while not subscription.closed:
             assert sent < 20_000
-            await fetch(here, who, link_id, count=100, filler="x" * 2000)
-            sent += 100
+            await fetch(here, who, link_id, count=300, filler="x" * 2000)
+            sent += 300
             await until(partial(handed_out, here, sent), what="the hub hands out")
             most = max(most, len(subscription._frames))
         await fetch(here, who, link_id, count=100)

@@ -18,7 +18,7 @@ from tests.services import wait_until
 
 ROUNDS = 2 * int(os.environ.get("PAYLINK_PROVE", "1"))
 LONG = pytest.mark.skipif("PAYLINK_PROVE" not in os.environ, reason="takes a minute: set PAYLINK_PROVE=1")
-pytestmark = pytest.mark.timeout(60 + 20 * ROUNDS)
+pytestmark = pytest.mark.timeout(120 + 20 * ROUNDS)
 
 
 def order(made: Product, node: Node, number: int) -> httpx.Response:

@@ -1,6 +1,7 @@
 """A worker in this process, with handlers that a test chooses."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -10,6 +11,14 @@ from paylink.db import Database
 from paylink.jobs import Handler, JobQueue, Worker
 
 Start = Callable[..., Awaitable[Worker]]
+# What a handler can do to a job does not depend on the database; processes on PostgreSQL are in ``test_nodes``.
+DATABASES = ["sqlite", "postgresql"] if "PAYLINK_PROVE" in os.environ else ["sqlite"]
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    name = "sqlite_database" if request.param == "sqlite" else "postgres_database"
+    return str(request.getfixturevalue(name))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import pytest
 from paylink.customers.service import Contact
 from paylink.errors import NotFound
 from paylink.kit.clock import utcnow
+from paylink.links.models import PaymentLink
 from paylink.payments import customer
 from paylink.payments.models import Decision, PaymentStatus
 from paylink.payments.review import decide
@@ -39,6 +40,16 @@ async def test_a_declined_payment_is_let_go_and_the_customer_is_told_what_to_do(
     view = await world.db.read(lambda session: customer.view(session, link_id, session_id="cks_1"))
     assert view.decline
     assert "could not be accepted" in view.decline
+
+
+async def test_a_held_payment_of_a_link_that_was_paid_meanwhile_can_only_be_declined(world: World) -> None:
+    link_id = await world.link()
+    held = await world.pay(link_id, "riskLevelElevated")
+    await world.age(PaymentLink, link_id, status="paid")
+    assert await conflict(world.approve(held.id)) == "link_not_active"
+    assert await world.captures(link_id) == []
+    await world.decline(held.id)
+    assert (await world.payment(held.id)).status == PaymentStatus.CANCELED
 
 
 @pytest.mark.parametrize("again", ["approve", "decline"])

@@ -115,6 +115,22 @@ async def test_a_payment_captured_at_the_provider_after_it_was_given_up_counts_a
     assert (await world.link_row(link_id)).amount_paid == 4999
 
 
+async def test_a_link_paid_late_by_one_attempt_is_not_paid_again_by_the_next(world: World) -> None:
+    link_id = await world.link()
+    first = await world.start(link_id)
+    await world.db.transact(lambda session: give_up(session, first.payment_id, PaymentStatus.CANCELED))
+    await world.confirm(first.payment_id)
+    psp_id = str((await world.payment(first.payment_id)).psp_payment_id)
+    second = await world.start(link_id, browser="cks_2")
+    await world.stripe.capture(psp_id, amount=4999, currency="GBP", idempotency_key=link_id)
+    await world.callback(first.payment_id)
+    await world.confirm(second.payment_id)
+    await world.callback(second.payment_id)
+    assert await world.captures(link_id) == [4999]
+    assert (await world.payment(second.payment_id)).status == PaymentStatus.CANCELED
+    assert (await world.link_row(link_id)).amount_paid == 4999
+
+
 async def test_a_part_that_was_captured_leaves_the_rest_to_be_paid(world: World) -> None:
     link_id = await world.link()
     held = await world.pay(link_id, "riskLevelElevated")
