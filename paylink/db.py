@@ -195,10 +195,10 @@ class Database:
         transaction = connection.begin()
         for work in batch:
             _run(connection, work, savepoint=len(batch) > 1)
-        if len(batch) == 1 and batch[0].error is not None:
-            transaction.rollback()
-        else:
+        if len(batch) > 1 or batch[0].error is None:
             _commit(transaction)
+        elif transaction.is_active:
+            transaction.rollback()
         for work in batch:
             if _worth_repeating(work.error):
                 self._repeat(work)
@@ -269,20 +269,19 @@ def signal(session: Session, name: str) -> None:
 
 
 def _run(connection: sa.Connection, work: _Work, *, savepoint: bool) -> None:
-    cursor: Any = connection.connection.driver_connection
-    if savepoint:
-        cursor.execute("SAVEPOINT item")
-    session = Session(connection, expire_on_commit=False)
+    """With ``savepoint`` whatever fails in it, a flush included, leaves the connection's transaction as it was."""
+    session = Session(
+        connection,
+        expire_on_commit=False,
+        join_transaction_mode="create_savepoint" if savepoint else "rollback_only",
+    )
     try:
         work.result = work.run(session)
-        session.flush()
+        session.commit()
         work.signals = session.info.get("signals", set())
-        if savepoint:
-            cursor.execute("RELEASE SAVEPOINT item")
     except Exception as error:
         work.error, work.result = error, None
-        if savepoint:
-            cursor.execute("ROLLBACK TO SAVEPOINT item")
+        session.rollback()
     finally:
         session.close()
 
@@ -311,7 +310,9 @@ def _with_driver(url: str) -> str:
 
 def _engine(url: str, *, read_only: bool, size: int) -> sa.Engine:
     if url.startswith("sqlite"):
-        engine = sa.create_engine(url, pool_size=size, connect_args={"timeout": 10, "check_same_thread": False})
+        engine = sa.create_engine(
+            url, pool_size=size, hide_parameters=True, connect_args={"timeout": 10, "check_same_thread": False}
+        )
         event.listen(engine, "connect", _sqlite_reader if read_only else _sqlite_writer)
         if not read_only:
             event.listen(engine, "begin", _begin_immediate)
@@ -322,11 +323,17 @@ def _engine(url: str, *, read_only: bool, size: int) -> sa.Engine:
         f"-c default_transaction_read_only={'on' if read_only else 'off'} -c timezone=UTC"
     )
     return sa.create_engine(
-        url, pool_size=size, max_overflow=0, pool_pre_ping=read_only, connect_args={"options": options}
+        url,
+        pool_size=size,
+        max_overflow=0,
+        pool_pre_ping=read_only,
+        hide_parameters=True,
+        connect_args={"options": options},
     )
 
 
 def _sqlite_writer(connection: Any, _record: object) -> None:
+    _sqlite_functions(connection)
     connection.isolation_level = None  # the driver begins nothing by itself: see _begin_immediate
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
@@ -335,8 +342,14 @@ def _sqlite_writer(connection: Any, _record: object) -> None:
 
 
 def _sqlite_reader(connection: Any, _record: object) -> None:
+    _sqlite_functions(connection)
     connection.execute("PRAGMA busy_timeout=10000")
     connection.execute("PRAGMA query_only=ON")
+
+
+def _sqlite_functions(connection: Any) -> None:
+    """SQLite's own ``lower`` knows ASCII only: nobody would find Émile by typing émile."""
+    connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:

@@ -9,8 +9,12 @@ import psycopg
 import pytest
 
 from paylink.db import Database
+from paylink.kit import logs
 from paylink.schema import migrate
 from tests import services
+
+# What a passing run has to say is its summary.
+logs.configure(level="CRITICAL", json=False)
 
 _numbers = count(1)
 CHROMIUM = Path("/usr/bin/chromium")

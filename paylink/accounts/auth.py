@@ -5,6 +5,8 @@ console's own pages: ``Origin`` and ``Sec-Fetch-Site`` say so.
 """
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
@@ -14,6 +16,7 @@ from paylink.accounts import service
 from paylink.accounts.scope import Principal, PrincipalKind
 from paylink.context import Context, Ctx
 from paylink.errors import Forbidden, NotSignedIn
+from paylink.kit.crypto import Keyring
 from paylink.limits import API_BY_KEY
 
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -42,13 +45,13 @@ class CredentialCache:
     def drop(self, credential_id: str) -> None:
         self._found = {k: v for k, v in self._found.items() if v[1].credential_id != credential_id}
 
-    def touch_due(self, session_id: str) -> bool:
+    def touch_due(self, credential_id: str) -> bool:
         now = time.monotonic()
-        if now - self._touched.get(session_id, -TOUCH_EVERY_S) < TOUCH_EVERY_S:
+        if now - self._touched.get(credential_id, -TOUCH_EVERY_S) < TOUCH_EVERY_S:
             return False
         if len(self._touched) >= CACHE_LIMIT:
             self._touched.clear()
-        self._touched[session_id] = now
+        self._touched[credential_id] = now
         return True
 
 
@@ -62,7 +65,9 @@ async def principal(request: Request, ctx: Ctx) -> Principal:
     if scheme:
         if scheme.lower() != "bearer" or not secret:
             raise NotSignedIn("Use `Authorization: Bearer <api key>`", code="invalid_api_key")
-        found = await _by_key(request, ctx, secret.strip())
+        found = await _known(
+            request, ctx, secret.strip(), purpose=service.API_KEY_PURPOSE, find=service.principal_by_key
+        )
         await ctx.limits.hit(API_BY_KEY, "api", found.credential_id)
         return found
     cookie = request.cookies.get(cookie_name(production=ctx.settings.production))
@@ -70,16 +75,19 @@ async def principal(request: Request, ctx: Ctx) -> Principal:
         raise NotSignedIn("Sign in, or send an API key as `Authorization: Bearer <api key>`")
     if request.method not in SAFE_METHODS:
         require_same_origin(request, ctx)
-    return await _by_cookie(request, ctx, cookie)
+    return await _known(request, ctx, cookie, purpose=service.SESSION_PURPOSE, find=service.principal_by_cookie)
 
 
 def require_same_origin(request: Request, ctx: Context) -> None:
-    """Refuses a browser's request that did not start on the console's own pages."""
+    """Refuses a browser's request that did not start on the console's own pages.
+
+    ``Sec-Fetch-Site`` is the browser's own word and decides where it is sent; ``Origin`` is for browsers without it.
+    With neither it is no browser, and nobody can have tricked it.
+    """
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")
-    if origin is None and site is None:
-        raise Forbidden("A signed-in browser must say where the request comes from", code="origin_missing")
-    if site not in {None, "same-origin"} or origin not in {None, ctx.settings.console_url}:
+    foreign = site not in {"same-origin", "none"} if site else origin not in {None, ctx.settings.console_url}
+    if foreign:
         raise Forbidden("This request came from another site", code="foreign_origin")
 
 
@@ -90,30 +98,17 @@ async def agent(principal: "Caller") -> Principal:
     return principal
 
 
-async def _by_key(request: Request, ctx: Context, secret: str) -> Principal:
+async def _known(
+    request: Request, ctx: Context, secret: str, *, purpose: str, find: Callable[[Session, str, Keyring], Principal]
+) -> Principal:
     cache: CredentialCache = request.app.state.credentials
-    place = ctx.keyring.digest(secret, purpose=service.API_KEY_PURPOSE)
+    place = ctx.keyring.digest(secret, purpose=purpose)
     found = cache.get(place)
     if found is None:
-        found = await ctx.db.read(lambda session: service.principal_by_key(session, secret, ctx.keyring))
+        found = await ctx.db.read(lambda session: find(session, secret, ctx.keyring))
         cache.put(place, found)
-    return found
-
-
-async def _by_cookie(request: Request, ctx: Context, cookie: str) -> Principal:
-    cache: CredentialCache = request.app.state.credentials
-    place = ctx.keyring.digest(cookie, purpose=service.SESSION_PURPOSE)
-    found = cache.get(place)
-    if found is None:
-        found = await ctx.db.read(lambda session: service.principal_by_cookie(session, cookie, ctx.keyring))
-        cache.put(place, found)
-    if cache.touch_due(found.credential_id):
-        session_id = found.credential_id
-
-        def touch(session: Session) -> None:
-            service.touch_session(session, session_id)
-
-        await ctx.db.transact(touch)
+        if cache.touch_due(found.credential_id):
+            await ctx.db.transact(partial(service.touch, principal=found))
     return found
 
 

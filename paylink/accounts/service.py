@@ -102,8 +102,14 @@ def principal_by_cookie(session: Session, secret: str, keyring: Keyring) -> Prin
     return Principal(PrincipalKind.AGENT, agent.id, agent.name, agent.merchant_id, agent_session.id)
 
 
-def touch_session(session: Session, session_id: str) -> None:
-    session.execute(sa.update(AgentSession).where(AgentSession.id == session_id).values(last_seen_at=utcnow()))
+def touch(session: Session, principal: Principal) -> None:
+    """Notes that the session or the key is in use."""
+    now = utcnow()
+    if principal.kind is PrincipalKind.AGENT:
+        statement = sa.update(AgentSession).where(AgentSession.id == principal.credential_id).values(last_seen_at=now)
+    else:
+        statement = sa.update(ApiKey).where(ApiKey.id == principal.credential_id).values(last_used_at=now)
+    session.execute(statement)
 
 
 def principal_by_key(session: Session, secret: str, keyring: Keyring) -> Principal:

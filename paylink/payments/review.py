@@ -45,7 +45,8 @@ def _decide(
     session: Session, ctx: Context, principal: Principal, payment_id: str, *, decision: Decision, reason: str | None
 ) -> Payment:
     payment = own_payment(session, principal, payment_id)
-    if decision is Decision.CAPTURE and session.get_one(PaymentLink, payment.link_id).status not in OPEN:
+    held = payment.status == PaymentStatus.IN_REVIEW
+    if held and decision is Decision.CAPTURE and session.get_one(PaymentLink, payment.link_id).status not in OPEN:
         raise Conflict("Another attempt has paid this link; this payment can only be declined", code="link_not_active")
     closed = facts.review_closed(
         payment, decision=WORDS[decision], by=principal.name, reason=reason, origin=principal.origin

@@ -140,10 +140,25 @@ def test_a_foreign_page_changes_nothing(api: Api, method: str, path: str) -> Non
         with api.client("", cookies=cookie, headers=headers) as foreign:
             body = {"amount": 1, "currency": "GBP"}
             problem(foreign.request(method, path, json=body), 403, "foreign_origin")
-    with api.client("", cookies=cookie) as nowhere:
-        problem(nowhere.request(method, path, json={}), 403, "origin_missing")
-        assert nowhere.get("/v1/me").status_code == 200
     assert api.counts() == before
+
+
+def test_what_is_no_browser_says_no_origin_and_may_sign_out(api: Api) -> None:
+    with sign_in(api) as browser:
+        cookie = dict(browser.cookies)
+    with api.client("", cookies=cookie) as program:
+        assert program.get("/v1/me").status_code == 200
+        assert program.delete("/v1/sessions/current").status_code == 204
+        assert program.get("/v1/me").status_code == 401
+
+
+def test_the_browsers_own_word_counts_whatever_the_console_is_called(api: Api) -> None:
+    """Opened as localhost, the console is still the console."""
+    with sign_in(api) as browser:
+        cookie = dict(browser.cookies)
+    own = {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:1"}
+    with api.client("", cookies=cookie, headers=own) as console:
+        assert console.delete("/v1/sessions/current").status_code == 204
 
 
 def test_a_foreign_page_signs_nobody_in(api: Api) -> None:

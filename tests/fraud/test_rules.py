@@ -9,9 +9,7 @@ from paylink.fraud.checks import FraudInput, Outcome, Verdict
 from paylink.fraud.rules import Limits, OwnRules, assess
 from paylink.psp.base import RiskLevel, RiskOutcome, Screening
 
-HONEST = FraudInput(
-    amount=4999, currency="GBP", card_country="GB", customer_country="GB", amount_ceiling=100_000
-)
+HONEST = FraudInput(amount=4999, currency="GBP", card_country="GB", customer_country="GB", amount_ceiling=100_000)
 LIMITS = Limits()
 
 
@@ -85,7 +83,6 @@ def test_a_hold_names_the_signs_too() -> None:
 
 def test_many_tries_from_one_address() -> None:
     assert own(address_attempts_1h=10_000).outcome is Outcome.BLOCK
-
 
 
 def test_provider_and_rules_together() -> None:
