@@ -34,8 +34,8 @@ async def entry(request: Request) -> Response:
     await fetches.note(app.context.db, app.fetches, door, visitor)
     # By the agent alone, so that HEAD answers as GET does.
     bot = recognise(request.headers.get("user-agent", ""), method="GET").by is By.BOT
-    if view.state in ENDED and not bot:
-        return app.renderer.ended(view)
+    if view.state in ENDED:
+        return app.renderer.ended(view, named=not bot)
     return app.renderer.entry(scripted=not bot)
 
 

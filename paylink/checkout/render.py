@@ -75,10 +75,14 @@ class Renderer:
         response.headers.update(headers or {})
         return response
 
-    def ended(self, view: PageView) -> HTMLResponse:
-        """For whoever shows the token of a link that has ended, without a session of their own."""
+    def ended(self, view: PageView, *, named: bool = True) -> HTMLResponse:
+        """For whoever shows the token of a link that has ended, without a session of their own.
+
+        Not ``named``: how it ended, and nothing of who or how much, since a preview is seen by others.
+        """
         status = 410 if view.state in GONE else 200
-        return self._page("ended.html", status=status, view=view, data={"kind": "ended"}, **_facts(view))
+        data = {"kind": "ended"}
+        return self._page("ended.html", status=status, view=view, named=named, data=data, **_facts(view))
 
     def link(self, view: PageView, *, nonce: str) -> HTMLResponse:
         """The page of a link as the customer's own session sees it."""

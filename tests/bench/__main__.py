@@ -33,6 +33,8 @@ def main(arguments: Sequence[str]) -> int:
     effort = QUICK if options.quick else FULL
     if options.rounds:
         effort = Effort(options.rounds, effort.seconds, effort.warm_up_s)
+    if options.write:
+        report.around(options.write)  # now, and not after half an hour
     console, results = Console(), []
     if options.folder:
         tempfile.tempdir = str(options.folder)

@@ -30,13 +30,18 @@ def show(console: Console, result: Result) -> None:
 
 
 def write(path: Path, machine: Mapping[str, str], results: Sequence[Result], effort: Effort) -> None:
-    """Replaces what stands between the markers. Raises ``ValueError`` if they are not there."""
-    text = path.read_text()
-    head, begin, rest = text.partition(BEGIN)
+    """Replaces what stands between the markers."""
+    head, tail = around(path)
+    path.write_text(f"{head}{BEGIN}\n{markdown(machine, results, effort)}\n{END}{tail}")
+
+
+def around(path: Path) -> tuple[str, str]:
+    """What stands before and behind the markers. Raises ``ValueError`` if they are not there."""
+    head, begin, rest = path.read_text().partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{path} has no place for results: {BEGIN} … {END}")
-    path.write_text(f"{head}{BEGIN}\n{markdown(machine, results, effort)}\n{END}{tail}")
+    return head, tail
 
 
 def markdown(machine: Mapping[str, str], results: Sequence[Result], effort: Effort) -> str:

@@ -85,9 +85,15 @@ async def test_robots_get_the_card_without_the_script(world: World, agent: str, 
     assert '<form id="enter" method="post">' in page.text
 
 
-async def test_a_robot_is_not_told_how_a_link_ended(world: World) -> None:
-    _, token = await world.link(status="paid")
-    assert "Already paid" not in (await world.browser(agent=WHATSAPP).get(f"/p/{token}")).text
+@pytest.mark.parametrize("status", ["paid", "expired", "canceled"])
+async def test_a_robot_is_told_how_a_link_ended_and_no_more(world: World, status: str) -> None:
+    _, token = await world.link(status=status, paid_at=utcnow() if status == "paid" else None, amount_paid=4999)
+    person = (await world.browser(agent=CHROME).get(f"/p/{token}")).text
+    robot = (await world.browser(agent=WHATSAPP).get(f"/p/{token}")).text
+    assert heading(robot) == heading(person)
+    assert "Acme" in person
+    assert "Acme" not in robot
+    assert "49.99" not in robot
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ function begin() {
   if (page.state === "payable") {
     find("pay").addEventListener("submit", pay);
     mount();
-    if (page.attempted) check("POST", "/refresh");
+    if (page.attempted) recheck();
   }
   if (page.waiting) follow();
   if (page.state === "in_progress") resume();
@@ -108,6 +108,16 @@ async function check(method, path) {
     if (page === shown && !busy && now.state !== page.state) await reload();
   } catch (error) {
     if (page === shown && !busy && error.status === 403) await reload().catch(() => undefined);
+  }
+}
+
+/* A page that came while an attempt was on its way: the bank's yes may be a moment behind it. */
+async function recheck() {
+  const shown = page;
+  for (const pause of [0, 600, 2100, 2100, 4000]) {
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    if (page !== shown || busy) return;
+    await check("POST", "/refresh");
   }
 }
 
