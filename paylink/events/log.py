@@ -80,15 +80,30 @@ def _advance(session: Session, link_id: str, count: int) -> int:
 
 
 def timeline(
-    session: Session, *, merchant_id: str, link_id: str, after_seq: int = 0, limit: int = PAGE
+    session: Session,
+    *,
+    merchant_id: str,
+    link_id: str,
+    after_seq: int | None = None,
+    before_seq: int | None = None,
+    limit: int = PAGE,
 ) -> Sequence[sa.Row[Any]]:
-    """A link's events, oldest first."""
-    return session.execute(
-        sa.select(*_events.c)
-        .where(_events.c.link_id == link_id, _events.c.merchant_id == merchant_id, _events.c.seq > after_seq)
-        .order_by(_events.c.seq)
-        .limit(limit)
-    ).all()
+    """A link's events: newest first, or with ``after_seq`` what came after it, oldest first."""
+    query = sa.select(*_events.c).where(_events.c.link_id == link_id, _events.c.merchant_id == merchant_id)
+    if before_seq is not None:
+        query = query.where(_events.c.seq < before_seq)
+    if after_seq is not None:
+        return session.execute(query.where(_events.c.seq > after_seq).order_by(_events.c.seq).limit(limit)).all()
+    return session.execute(query.order_by(_events.c.seq.desc()).limit(limit)).all()
+
+
+def seq_of(session: Session, *, merchant_id: str, link_id: str, event_id: str) -> int | None:
+    """Where an event stands in its link's timeline."""
+    return session.scalar(
+        sa.select(_events.c.seq).where(
+            _events.c.public_id == event_id, _events.c.link_id == link_id, _events.c.merchant_id == merchant_id
+        )
+    )
 
 
 def between(

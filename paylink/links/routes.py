@@ -17,6 +17,7 @@ from paylink.delivery import service as deliveries
 from paylink.delivery.schemas import DeliveryIn, DeliveryOut, delivery_form, shows_url, wanted
 from paylink.delivery.service import Added, Wanted
 from paylink.delivery.states import DIRECT
+from paylink.errors import NotFound
 from paylink.events import log
 from paylink.events.types import public_form
 from paylink.idempotency import Answer
@@ -97,19 +98,23 @@ async def get(link_id: str, caller: Caller, ctx: Ctx) -> Response:
     return JSONResponse(await ctx.db.read(lambda session: read_link(session, caller, link_id)))
 
 
-@router.get("/{link_id}/events", response_model=EventList, summary="The link's timeline, oldest first")
+@router.get("/{link_id}/events", response_model=EventList, summary="The link's timeline, newest first")
 async def events(
     link_id: str,
     caller: Caller,
     ctx: Ctx,
-    after_seq: Annotated[int, Query(ge=0, le=2**53)] = 0,
-    limit: Annotated[int, Query(ge=1, le=500)] = 500,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    starting_after: Annotated[str | None, Query(max_length=64)] = None,
+    after_seq: Annotated[
+        int | None, Query(ge=0, le=2**53, description="What came after this `seq`, oldest first: for catching up")
+    ] = None,
 ) -> Response:
     def work(session: Session) -> list[dict[str, Any]]:
-        link = service.get(session, caller, link_id)
-        rows = log.timeline(
-            session, merchant_id=link.merchant_id, link_id=link.id, after_seq=after_seq, limit=limit + 1
-        )
+        place = {"merchant_id": caller.merchant_id, "link_id": service.get(session, caller, link_id).id}
+        before = log.seq_of(session, **place, event_id=starting_after) if starting_after else None
+        if starting_after and before is None:
+            raise NotFound("No such event of this payment link")
+        rows = log.timeline(session, **place, before_seq=before, after_seq=after_seq, limit=limit + 1)
         return [public_form(row) for row in rows]
 
     found = await ctx.db.read(work)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import sqlalchemy as sa
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
@@ -31,18 +31,27 @@ from paylink.payments.schemas import (
 
 router = APIRouter(prefix="/v1", tags=["Payments"])
 
-# A link has few attempts: see MAX_ATTEMPTS.
 Reason = Annotated[ReasonIn | None, Body()]
 
 
 @router.get("/payment_links/{link_id}/payments", response_model=PaymentList, summary="The attempts to pay a link")
-async def payments(link_id: str, caller: Caller, ctx: Ctx) -> Response:
+async def payments(
+    link_id: str,
+    caller: Caller,
+    ctx: Ctx,
+    limit: Annotated[int, Query(ge=1, le=100)] = 25,
+    starting_after: Annotated[str | None, Query(max_length=64)] = None,
+) -> Response:
     def work(session: Session) -> list[dict[str, Any]]:
         link = links.get(session, caller, link_id)
-        query = sa.select(Payment).where(Payment.link_id == link.id).order_by(Payment.attempt.desc())
-        return [payment_form(payment) for payment in session.scalars(query)]
+        query = sa.select(Payment).where(Payment.link_id == link.id)
+        if starting_after is not None:
+            query = query.where(Payment.attempt < review.own_payment(session, caller, starting_after).attempt)
+        found = session.scalars(query.order_by(Payment.attempt.desc()).limit(limit + 1))
+        return [payment_form(payment) for payment in found]
 
-    return JSONResponse({"object": "list", "data": await ctx.db.read(work), "has_more": False})
+    found = await ctx.db.read(work)
+    return JSONResponse({"object": "list", "data": found[:limit], "has_more": len(found) > limit})
 
 
 @router.post("/payment_links/{link_id}/cancel", response_model=LinkOut, summary="End a link that is not paid")

@@ -146,12 +146,12 @@ def test_canceling_ends_a_link_once(api: Api, http: httpx.Client) -> None:
     assert api.counts() == before
 
 
-def test_the_timeline_tells_all_in_order(api: Api, http: httpx.Client) -> None:
+def test_the_timeline_tells_all_newest_first_or_what_came_after(api: Api, http: httpx.Client) -> None:
     link = api.create(http, reference="T-1", deliver=[{"channel": "chat"}])
     http.post(f"/v1/payment_links/{link['id']}/cancel")
     found = http.get(f"/v1/payment_links/{link['id']}/events").json()
     assert (found["object"], found["has_more"]) == ("list", False)
-    events = found["data"]
+    events = found["data"][::-1]
     assert [event["type"] for event in events] == ["link.created", "delivery.queued", "delivery.sent", "link.canceled"]
     assert [event["seq"] for event in events] == [1, 2, 3, 4]
     for event in events:
@@ -162,6 +162,9 @@ def test_the_timeline_tells_all_in_order(api: Api, http: httpx.Client) -> None:
     assert events[0]["data"]["reference"] == "T-1"
     page = http.get(f"/v1/payment_links/{link['id']}/events", params={"after_seq": 1, "limit": 2}).json()
     assert (page["data"], page["has_more"]) == (events[1:3], True)
+    older = http.get(f"/v1/payment_links/{link['id']}/events", params={"starting_after": events[2]["id"], "limit": 1})
+    assert (older.json()["data"], older.json()["has_more"]) == ([events[1]], True)
+    problem(http.get(f"/v1/payment_links/{link['id']}/events", params={"starting_after": "evt_none"}), 404, "not_found")
 
 
 def test_a_link_without_attempts_has_an_empty_list_of_payments(api: Api, http: httpx.Client) -> None:

@@ -60,7 +60,7 @@ def tell(db: Database, news: list[DeliveryStatus]) -> tuple[Delivery, list[Any]]
 
     def look(session: Session) -> tuple[Delivery, list[Any]]:
         found = session.get_one(Delivery, delivery_id)
-        return found, list(log.timeline(session, merchant_id="mer_x", link_id=found.link_id))
+        return found, list(log.timeline(session, merchant_id="mer_x", link_id=found.link_id, after_seq=0))
 
     return db.read_sync(look)
 
