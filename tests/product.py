@@ -1,6 +1,5 @@
 """The product as an operator runs it: ``paylink serve`` in processes of its own, and a client for its API."""
 
-import json
 import os
 import signal
 import subprocess
@@ -13,6 +12,9 @@ from typing import Any
 
 import httpx
 
+from paylink.config import Settings
+from paylink.db import Database
+from paylink.seed import seed
 from tests.services import free_port, wait_until
 
 PAYLINK = Path(sys.executable).parent / "paylink"
@@ -83,14 +85,14 @@ class Product:
         wait_ready(node, role)
 
     def plant(self) -> None:
-        output = subprocess.run(
-            [PAYLINK, "seed", "--json"],
-            env=environment(self.node.env),
-            cwd=self.folder,
-            check=True,
-            capture_output=True,
-        )
-        self.seed = json.loads(output.stdout)
+        """As ``paylink seed`` does, without a process of its own."""
+        given = {name.removeprefix("PAYLINK_").lower(): value for name, value in self.node.env.items()}
+        settings = Settings(_env_file=None, **given)
+        db = Database(settings.database_url)
+        try:
+            self.seed = seed(db, settings.keyring).form(settings)
+        finally:
+            db.close()
 
     def client(self, node: Node | None = None) -> httpx.Client:
         """The API with the demo merchant's key."""
