@@ -135,19 +135,21 @@ async def test_authorise_capture_refund(world: World) -> None:
     assert held.risk
     assert (held.risk.screening, held.risk.risk_level) == (Screening.AUTHORIZED, RiskLevel.NORMAL)
 
-    paid = await world.psp.capture(held.id, amount=4999, idempotency_key="pay_1:capture")
+    paid = await world.psp.capture(held.id, amount=4999, currency="GBP", idempotency_key="pay_1:capture")
     assert (paid.status, paid.amount_received) == (ProviderStatus.SUCCEEDED, 4999)
-    back = await world.psp.refund(held.id, amount=1000, metadata={"refund_id": "re_1"}, idempotency_key="re_1")
+    back = await world.psp.refund(
+        held.id, amount=1000, currency="GBP", metadata={"refund_id": "re_1"}, idempotency_key="re_1"
+    )
     assert (back.status, back.amount, back.payment_id) == (RefundStatus.SUCCEEDED, 1000, held.id)
     assert await world.psp.get_refund(back.id) == back
     assert (await world.psp.get_payment(held.id)).amount_refunded == 1000
     with pytest.raises(PspRefused):
-        await world.psp.refund(held.id, amount=4000, metadata={}, idempotency_key="re_2")
+        await world.psp.refund(held.id, amount=4000, currency="GBP", metadata={}, idempotency_key="re_2")
 
 
 async def test_a_part_is_captured_and_the_rest_let_go(world: World) -> None:
     held = await world.pay()
-    paid = await world.psp.capture(held.id, amount=3000, idempotency_key="c")
+    paid = await world.psp.capture(held.id, amount=3000, currency="GBP", idempotency_key="c")
     assert (paid.status, paid.amount, paid.amount_received, paid.amount_capturable) == ("succeeded", 4999, 3000, 0)
 
 
@@ -155,7 +157,7 @@ async def test_cancel_and_too_late(world: World) -> None:
     held = await world.pay()
     assert (await world.psp.cancel(held.id, idempotency_key="x")).status is ProviderStatus.CANCELED
     paid = await world.pay(key="pay_2")
-    await world.psp.capture(paid.id, amount=4999, idempotency_key="c")
+    await world.psp.capture(paid.id, amount=4999, currency="GBP", idempotency_key="c")
     for payment_id in (held.id, paid.id):
         with pytest.raises(PspRefused) as refused:
             await world.psp.cancel(payment_id, idempotency_key=f"{payment_id}:late")
@@ -238,10 +240,10 @@ async def test_callbacks(world: World) -> None:
     held = await world.pay()
     about = await world.event("payment_intent.amount_capturable_updated")
     assert (about.subject, about.payment_id, about.object_id) == (Subject.PAYMENT, held.id, held.id)
-    await world.psp.capture(held.id, amount=4999, idempotency_key="c")
+    await world.psp.capture(held.id, amount=4999, currency="GBP", idempotency_key="c")
     captured = await world.event("charge.captured")
     assert (captured.subject, captured.payment_id, captured.livemode) == (Subject.PAYMENT, held.id, False)
-    back = await world.psp.refund(held.id, amount=1000, metadata={}, idempotency_key="r")
+    back = await world.psp.refund(held.id, amount=1000, currency="GBP", metadata={}, idempotency_key="r")
     refunded = await world.event("refund.created")
     assert (refunded.subject, refunded.payment_id, refunded.object_id) == (Subject.REFUND, held.id, back.id)
 
@@ -252,7 +254,7 @@ async def test_a_review_and_a_dispute_name_their_payment(world: World) -> None:
     opened = await world.event("review.opened")
     assert (opened.subject, opened.payment_id) == (Subject.REVIEW, held.id)
     disputed = await world.pay("createDispute", key="pay_2")
-    await world.psp.capture(disputed.id, amount=4999, idempotency_key="c")
+    await world.psp.capture(disputed.id, amount=4999, currency="GBP", idempotency_key="c")
     dispute = await world.event("charge.dispute.created")
     assert (dispute.subject, dispute.payment_id) == (Subject.DISPUTE, disputed.id)
     assert (await world.psp.get_payment(disputed.id)).disputed
@@ -275,5 +277,5 @@ async def test_forged_callbacks_are_refused(world: World) -> None:
 async def test_whole_units(world: World) -> None:
     held = await world.pay(amount=700, currency="ISK")
     assert (held.amount, held.amount_capturable, held.currency) == (700, 700, "ISK")
-    paid = await world.psp.capture(held.id, amount=700, idempotency_key="c")
+    paid = await world.psp.capture(held.id, amount=700, currency="ISK", idempotency_key="c")
     assert paid.amount_received == 700
