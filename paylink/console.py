@@ -111,11 +111,13 @@ def build_api(
     app.state.rights = rights
     app.state.credentials = CredentialCache()
     problems.install(app)
+    if not callbacks_only:
+        # Routes are tried in this order: what is asked for most comes first.
+        for router in (links.router, stream.router, payments.router, delivery.router, accounts.router):
+            app.include_router(router, responses=problems.RESPONSES)
     app.include_router(operations)
     app.include_router(inbound.router)
     if not callbacks_only:
-        for router in (accounts.router, links.router, payments.router, delivery.router, stream.router):
-            app.include_router(router, responses=problems.RESPONSES)
         problems.describe(app, cookie=cookie_name(production=ctx.settings.production))
     _refuse_the_rest(app)
     if not callbacks_only:

@@ -31,7 +31,7 @@ class Context:
         return self.settings.keyring
 
 
-def context(request: Request) -> Context:
+async def context(request: Request) -> Context:
     found = request.app.state.context
     assert isinstance(found, Context)  # noqa: S101 - says so to the type checker
     return found

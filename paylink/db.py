@@ -5,8 +5,8 @@ Domain code is plain functions over a SQLAlchemy ``Session``. They run in writer
 nothing in it can ``await``; and since a function may be run again after a lost race or a broken connection, it must
 have no effect but the database's.
 
-Group commit is why SQLite is fast here: one disk sync for a batch of functions. Every function of a batch has its own
-savepoint, so one that raises takes only itself back.
+Group commit is why SQLite is fast here: one disk sync for a batch of functions. If one of them raises after it has
+written something, the batch is taken back and each runs again on its own, so that none suffers for another.
 """
 
 import asyncio
@@ -192,16 +192,30 @@ class Database:
         return batch
 
     def _commit_batch(self, connection: sa.Connection, batch: list[_Work]) -> None:
+        """One transaction for all. A function that raises before it has written anything spoils nothing; one that
+        raises later takes the transaction with it, and then each function runs again on its own."""
         transaction = connection.begin()
         for work in batch:
-            _run(connection, work, savepoint=len(batch) > 1)
-        if len(batch) > 1 or batch[0].error is None:
-            _commit(transaction)
-        elif transaction.is_active:
-            transaction.rollback()
-        for work in batch:
-            if _worth_repeating(work.error):
+            written = self._written(connection)
+            _run(connection, work)
+            spoiled = work.error is not None and self._written(connection) != written
+            if not transaction.is_active or spoiled or (work.error is not None and not self.sqlite):
+                if transaction.is_active:
+                    transaction.rollback()
+                self._after_spoiling(batch)
+                return
+        _commit(transaction)
+
+    def _after_spoiling(self, batch: list[_Work]) -> None:
+        if len(batch) > 1:
+            for work in batch:
                 self._repeat(work)
+        elif _worth_repeating(batch[0].error):
+            self._repeat(batch[0])
+
+    def _written(self, connection: sa.Connection) -> int:
+        """How many rows this connection has changed so far; SQLite counts them."""
+        return int(getattr(connection.connection.driver_connection, "total_changes", 0))
 
     def _recover(self, batch: list[_Work], error: BaseException) -> None:
         """The batch's transaction was lost as a whole. Each function runs again on its own, unless the loss was in
@@ -218,7 +232,7 @@ class Database:
             try:
                 with self.engine.connect() as connection:
                     transaction = connection.begin()
-                    _run(connection, work, savepoint=False)
+                    _run(connection, work)
                     if work.error is None:
                         _commit(transaction)
             except Exception as error:
@@ -268,20 +282,15 @@ def signal(session: Session, name: str) -> None:
     session.info.setdefault("signals", set()).add(name)
 
 
-def _run(connection: sa.Connection, work: _Work, *, savepoint: bool) -> None:
-    """With ``savepoint`` whatever fails in it, a flush included, leaves the connection's transaction as it was."""
-    session = Session(
-        connection,
-        expire_on_commit=False,
-        join_transaction_mode="create_savepoint" if savepoint else "rollback_only",
-    )
+def _run(connection: sa.Connection, work: _Work) -> None:
+    """Closing the session leaves the connection's transaction open; a flush that fails ends it."""
+    session = Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only")
     try:
         work.result = work.run(session)
-        session.commit()
+        session.flush()
         work.signals = session.info.get("signals", set())
     except Exception as error:
         work.error, work.result = error, None
-        session.rollback()
     finally:
         session.close()
 

@@ -28,6 +28,7 @@ MOST_REPEATS: Final = 10
 
 _sessions = table(CheckoutSession)
 _links = table(PaymentLink)
+_STILL_OPEN: Final = sa.select(_links.c.id).where(_links.c.id == sa.bindparam("link"), _links.c.status.in_(OPEN))
 
 
 class Step(StrEnum):
@@ -61,13 +62,13 @@ class Beacon(BaseModel):
 
 def note(session: Session, visit: Visit, beacon: Beacon, *, device: Device) -> bool:
     """Appends what is new in ``beacon``. False when nothing was: told before, too often, or of a link that ended."""
-    still_open = sa.select(_links.c.id).where(_links.c.id == visit.link_id, _links.c.status.in_(OPEN))
-    if session.execute(still_open).one_or_none() is None:
+    if session.execute(_STILL_OPEN, {"link": visit.link_id}).one_or_none() is None:
         return False
     events = []
-    if _first(session, visit, _sessions.c.opened_at):
+    if not visit.opened and _first(session, visit, _sessions.c.opened_at):
         events.append(_event(EventType.LINK_OPENED, _opened_facts(visit, device)))
-    if beacon.step is not Step.OPENED and _first(session, visit, _sessions.c.card_entry_started_at):
+    started = visit.card_entry_started or beacon.step is Step.OPENED
+    if not started and _first(session, visit, _sessions.c.card_entry_started_at):
         events.append(_event(EventType.CARD_ENTRY_STARTED, {}))
     if beacon.step is Step.COMPLETED and _again(session, visit, _sessions.c.card_entry_completed_count):
         events.append(_event(EventType.CARD_ENTRY_COMPLETED, {}))

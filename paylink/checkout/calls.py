@@ -7,14 +7,15 @@ that this origin's own page sent it.
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from paylink.checkout import beacons
+from paylink.checkout import beacons, sessions
 from paylink.checkout.agents import Device, device
 from paylink.checkout.beacons import Beacon, Step
 from paylink.checkout.door import by_cookie, checkout
-from paylink.checkout.security import NONCE_HEADER, check_nonce, check_own_page
+from paylink.checkout.security import NONCE_HEADER, check_nonce, check_own_page, cookie_name
 from paylink.checkout.sessions import Visit
 from paylink.context import Context
 from paylink.errors import BadRequest, Forbidden, Invalid, PaylinkError
@@ -41,12 +42,24 @@ class Nothing(BaseModel):
 
 
 async def events(request: Request) -> Response:
-    """Takes a beacon: 204, whether it was news or not."""
+    """Takes a beacon: 204, whether it was news or not. One transaction and nothing else: these are many."""
     ctx = checkout(request).context
-    visit, _ = await _visit(ctx, request)
-    await ctx.limits.hit(BEACONS_BY_SESSION, "beacons", visit.id)
-    beacon = await _body(request, Beacon)
-    await _note(ctx, visit, beacon, _device(request))
+    link_id: str = request.path_params["link_id"]
+    check_own_page(request, ctx.settings)
+    secret = request.cookies.get(cookie_name(ctx.settings, link_id))
+    if not secret:
+        raise _no_session()
+    check_nonce(ctx.keyring, link_id, request.headers.get(NONCE_HEADER, ""))
+    await ctx.limits.hit(BEACONS_BY_SESSION, "beacons", ctx.keyring.digest(secret, purpose=sessions.PURPOSE).hex())
+    beacon, kind = await _body(request, Beacon), _device(request)
+
+    def work(session: Session) -> None:
+        visit = sessions.find(session, ctx.keyring, link_id=link_id, secret=secret)
+        if visit is None:
+            raise _no_session()
+        beacons.note(session, visit, beacon, device=kind)
+
+    await ctx.db.transact(work)
     return Response(status_code=204)
 
 

@@ -38,6 +38,9 @@ class Visit:
     merchant_id: str
     delivery_id: str
     channel: str
+    # What was told of it when it was found. A step that was told is never untold, so these spare a look.
+    opened: bool = False
+    card_entry_started: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +77,28 @@ def open_(session: Session, keyring: Keyring, door: Door, *, presented: str | No
 
 
 def find(session: Session, keyring: Keyring, *, link_id: str, secret: str) -> Visit | None:
-    row = session.execute(
-        sa.select(
-            _sessions.c.id,
-            _sessions.c.link_id,
-            _sessions.c.merchant_id,
-            _sessions.c.delivery_id,
-            _deliveries.c.channel,
-        )
-        .join(_deliveries, _deliveries.c.id == _sessions.c.delivery_id)
-        .where(
-            _sessions.c.secret_hash.in_(keyring.digests(secret, purpose=PURPOSE)),
-            _sessions.c.link_id == link_id,
-            _sessions.c.expires_at > utcnow(),
-        )
-    ).one_or_none()
+    given = {"hashes": keyring.digests(secret, purpose=PURPOSE), "link_id": link_id, "now": utcnow()}
+    row = session.execute(_FIND, given).one_or_none()
     return None if row is None else Visit(*row)
+
+
+_FIND: Final = (
+    sa.select(
+        _sessions.c.id,
+        _sessions.c.link_id,
+        _sessions.c.merchant_id,
+        _sessions.c.delivery_id,
+        _deliveries.c.channel,
+        _sessions.c.opened_at.is_not(None),
+        _sessions.c.card_entry_started_at.is_not(None),
+    )
+    .join(_deliveries, _deliveries.c.id == _sessions.c.delivery_id)
+    .where(
+        _sessions.c.secret_hash.in_(sa.bindparam("hashes", expanding=True)),
+        _sessions.c.link_id == sa.bindparam("link_id"),
+        _sessions.c.expires_at > sa.bindparam("now"),
+    )
+)
 
 
 def prune(session: Session, *, limit: int = 1000) -> int:

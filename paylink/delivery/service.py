@@ -39,6 +39,7 @@ SEND_JOB: Final = "delivery.send"
 MAX_DELIVERIES: Final = 50
 
 _deliveries = table(Delivery)
+_INSERT = sa.insert(_deliveries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def add(
     """Writes deliveries, each with its own token, and the jobs that send them. The caller appends the events."""
     added = [_new(keyring, link_id=link_id, merchant_id=merchant_id, wanted=one) for one in wanted]
     if added:
-        session.execute(sa.insert(_deliveries), [one.row for one in added])
+        session.execute(_INSERT, [one.row for one in added])
     events: list[NewEvent] = []
     for one in added:
         if one.row["channel"] == DIRECT:

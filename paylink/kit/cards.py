@@ -29,6 +29,8 @@ def luhn_valid(digits: str) -> bool:
 
 def fold(text: str) -> str:
     """The NFKC form of ``text``, with full-width and other digits as ASCII."""
+    if text.isascii():
+        return text
     return "".join(_ascii_digit(char) for char in unicodedata.normalize("NFKC", text))
 
 

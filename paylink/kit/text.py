@@ -23,6 +23,8 @@ def refuse_card_number(value: str) -> str:
 
 
 def refuse_control_characters(value: str) -> str:
+    if value.isprintable():  # the common case, told by one call
+        return value
     if any(unicodedata.category(char) in {"Cc", "Cs"} and char not in WRITING for char in value):
         raise PydanticCustomError("control_characters", "contains characters that cannot be shown")
     return value
