@@ -1,7 +1,7 @@
 """Databases for the tests. Each is migrated once and copied for every test that wants one; both kinds are real."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -57,6 +57,18 @@ def postgres_template(postgres_url: str) -> str:
     return "template_paylink"
 
 
+@pytest.fixture(scope="session")
+def new_postgres(postgres_url: str, postgres_template: str) -> Callable[[], str]:
+    """Makes an empty, migrated PostgreSQL database and gives its address; it goes with the cluster."""
+
+    def make() -> str:
+        name = f"test_{next(_numbers)}"
+        _execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
+        return _named(postgres_url, name)
+
+    return make
+
+
 @pytest.fixture
 def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
     """The address of an empty, migrated SQLite database."""
@@ -66,12 +78,11 @@ def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_database(postgres_url: str, postgres_template: str) -> Iterator[str]:
+def postgres_database(postgres_url: str, new_postgres: Callable[[], str]) -> Iterator[str]:
     """The address of an empty, migrated PostgreSQL database."""
-    name = f"test_{next(_numbers)}"
-    _execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-    yield _named(postgres_url, name)
-    _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+    url = new_postgres()
+    yield url
+    _execute(postgres_url, f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

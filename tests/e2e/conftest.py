@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
@@ -32,13 +31,11 @@ def sqlite_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 @pytest.fixture(scope="package")
 def postgresql_shop(
-    tmp_path_factory: pytest.TempPathFactory, postgres_url: str, postgres_template: str, redis_url: str
+    tmp_path_factory: pytest.TempPathFactory, new_postgres: Callable[[], str], redis_url: str
 ) -> Iterator[Shop]:
     """Two nodes: customers come to the first, agents to the second."""
     folder = tmp_path_factory.mktemp("two-nodes")
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE e2e TEMPLATE {postgres_template}")
-    url = f"{postgres_url.rpartition('/')[0]}/e2e"
+    url = new_postgres()
     with product(folder, url, PAYLINK_REDIS_URL=redis_url) as made:
         made.start(PAYLINK_CHECKOUT_URL=made.node.checkout)
         with _opened(made, "postgresql", url) as shop:

@@ -1,7 +1,6 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 import stripe
 
@@ -18,18 +17,17 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 @pytest.fixture(scope="package")
-def payments_on_sqlite(sqlite_template: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{sqlite_template.with_name('payments.db')}")
-    sqlite_template.with_name("payments.db").write_bytes(sqlite_template.read_bytes())
+def payments_on_sqlite(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    path = tmp_path_factory.mktemp("payments") / "paylink.db"
+    path.write_bytes(sqlite_template.read_bytes())
+    database = Database(f"sqlite:///{path}")
     yield database
     database.close()
 
 
 @pytest.fixture(scope="package")
-def payments_on_postgresql(postgres_url: str, postgres_template: str) -> Iterator[Database]:
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE payments TEMPLATE {postgres_template}")
-    database = Database(f"{postgres_url.rpartition('/')[0]}/payments")
+def payments_on_postgresql(new_postgres: Callable[[], str]) -> Iterator[Database]:
+    database = Database(new_postgres())
     yield database
     database.close()
 
