@@ -25,14 +25,14 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from paylink.prepared import WAITING, Waiting, write_waiting
+
 T = TypeVar("T")
 
-# One SQLite commit takes at most this many functions: past it the wait outgrows what the shared sync saves.
-SQLITE_BATCH = 64
-# PostgreSQL commits each function by itself. Batches were measured (1, 8 and 64 to a commit, 1 to 8 writers): the two
-# round trips of each savepoint eat what the shared sync saves, and a batch holds rows of many links at once, which is
-# how deadlocks are made.
-POSTGRES_BATCH = 1
+# A group commit takes at most this many functions: past it the wait outgrows what the shared sync saves.
+GROUP = 64
+# PostgreSQL commits most functions by themselves: a group holds rows of many links at once, which is how deadlocks are
+# made. Those that make new rows alone have one writer more, for groups: with a single one, no two groups can meet.
 POSTGRES_WRITERS = 4
 READERS = 4
 # A deadlock or a serialisation failure is the database's word for "again": with other batches out of the way.
@@ -96,6 +96,7 @@ class _Work:
     done: Future[Any] | asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop | None
     signals: set[str] = field(default_factory=set)
+    waiting: Waiting = field(default_factory=dict)
     result: Any = None
     error: BaseException | None = None
 
@@ -108,13 +109,15 @@ class Database:
         self.sqlite = self.url.startswith("sqlite")
         if self.sqlite:
             Path(sa.make_url(self.url).database or "").parent.mkdir(parents=True, exist_ok=True)
-        writers, self._batch_limit = (1, SQLITE_BATCH) if self.sqlite else (POSTGRES_WRITERS, POSTGRES_BATCH)
-        self.engine = _engine(self.url, read_only=False, size=writers + 2)
+        writers = 1 if self.sqlite else POSTGRES_WRITERS
+        self.engine = _engine(self.url, read_only=False, size=writers + 3)
         self._read_engine = _engine(self.url, read_only=True, size=READERS)
-        self._work: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
-        self._threads = [
-            threading.Thread(target=self._write_forever, name=f"db-writer-{n}", daemon=True) for n in range(writers)
-        ]
+        self._single: _Queue = queue.SimpleQueue()
+        # On SQLite all share their commits; see ``transact``.
+        self._grouped = self._single if self.sqlite else queue.SimpleQueue()
+        self._threads = [self._writer(n, self._single, GROUP if self.sqlite else 1) for n in range(writers)]
+        if not self.sqlite:
+            self._threads.append(self._writer(writers, self._grouped, GROUP))
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="db-reader")
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._closed = False
@@ -126,17 +129,21 @@ class Database:
         thread where the waiter has none."""
         self._listeners.setdefault(name, []).append(call)
 
-    async def transact(self, fn: Callable[[Session], T]) -> T:
-        """Runs ``fn`` in a transaction and returns its result once that is committed."""
+    async def transact(self, fn: Callable[[Session], T], *, grouped: bool = False) -> T:
+        """Runs ``fn`` in a transaction and returns its result once that is committed.
+
+        ``grouped``: it may share its commit on PostgreSQL too. For what makes new rows and locks none that somebody
+        else would have to wait for: those locks last as long as the whole group takes.
+        """
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[T] = loop.create_future()
-        self._submit(_Work(fn, waiter, loop))
+        self._submit(_Work(fn, waiter, loop), self._grouped if grouped else self._single)
         return await waiter
 
     def transact_sync(self, fn: Callable[[Session], T]) -> T:
         """``transact`` for threads and commands that have no event loop."""
         done: Future[T] = Future()
-        self._submit(_Work(fn, done, None))
+        self._submit(_Work(fn, done, None), self._single)
         return done.result()
 
     async def read(self, fn: Callable[[Session], T]) -> T:
@@ -152,23 +159,27 @@ class Database:
         if self._closed:
             return
         self._closed = True
+        self._grouped.put(None)
         for _ in self._threads:
-            self._work.put(None)
+            self._single.put(None)
         for thread in self._threads:
             thread.join()
         self._readers.shutdown()
         self.engine.dispose()
         self._read_engine.dispose()
 
-    def _submit(self, work: _Work) -> None:
+    def _submit(self, work: _Work, to: "_Queue") -> None:
         if self._closed:
             raise RuntimeError("the database is closed")
-        self._work.put(work)
+        to.put(work)
 
-    def _write_forever(self) -> None:
+    def _writer(self, number: int, work: "_Queue", limit: int) -> threading.Thread:
+        return threading.Thread(target=self._write_forever, args=(work, limit), name=f"db-writer-{number}", daemon=True)
+
+    def _write_forever(self, work: "_Queue", limit: int) -> None:
         connection: sa.Connection | None = None
-        while (first := self._work.get()) is not None:
-            batch = self._gather(first)
+        while (first := work.get()) is not None:
+            batch = _gather(first, work, limit)
             try:
                 connection = connection or self.engine.connect()
                 self._commit_batch(connection, batch)
@@ -179,17 +190,6 @@ class Database:
             self._tell(batch)
         if connection is not None:
             connection.close()
-
-    def _gather(self, first: _Work) -> list[_Work]:
-        batch = [first]
-        with suppress(queue.Empty):
-            while len(batch) < self._batch_limit:
-                work = self._work.get_nowait()
-                if work is None:
-                    self._work.put(None)
-                    break
-                batch.append(work)
-        return batch
 
     def _commit_batch(self, connection: sa.Connection, batch: list[_Work]) -> None:
         """One transaction for all. A function that raises before it has written anything spoils nothing; one that
@@ -204,6 +204,13 @@ class Database:
                     transaction.rollback()
                 self._after_spoiling(batch)
                 return
+        try:
+            write_waiting(connection, [work.waiting for work in batch if work.error is None])
+        except DBAPIError as error:
+            transaction.rollback()
+            batch[0].error = error
+            self._after_spoiling(batch)
+            return
         _commit(transaction)
 
     def _after_spoiling(self, batch: list[_Work]) -> None:
@@ -234,6 +241,7 @@ class Database:
                     transaction = connection.begin()
                     _run(connection, work)
                     if work.error is None:
+                        write_waiting(connection, [work.waiting])
                         _commit(transaction)
             except Exception as error:
                 work.error = error
@@ -265,6 +273,21 @@ class Database:
                 work.done.set_result(work.result)
 
 
+_Queue = queue.SimpleQueue[_Work | None]
+
+
+def _gather(first: _Work, waiting: _Queue, limit: int) -> list[_Work]:
+    batch = [first]
+    with suppress(queue.Empty):
+        while len(batch) < limit:
+            work = waiting.get_nowait()
+            if work is None:
+                waiting.put(None)
+                break
+            batch.append(work)
+    return batch
+
+
 class CommitFailed(Exception):
     """The connection was lost inside COMMIT: the transaction may be durable or not."""
 
@@ -285,6 +308,7 @@ def signal(session: Session, name: str) -> None:
 def _run(connection: sa.Connection, work: _Work) -> None:
     """Closing the session leaves the connection's transaction open; a flush that fails ends it."""
     session = Session(connection, expire_on_commit=False, join_transaction_mode="rollback_only")
+    session.info[WAITING] = work.waiting = {}
     try:
         work.result = work.run(session)
         session.flush()

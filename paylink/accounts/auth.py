@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from paylink.accounts import service
 from paylink.accounts.scope import Principal, PrincipalKind
-from paylink.context import Context, Ctx
+from paylink.context import Context, context_of
 from paylink.errors import Forbidden, NotSignedIn
 from paylink.kit.crypto import Keyring
 from paylink.limits import API_BY_KEY
@@ -60,7 +60,8 @@ def cookie_name(*, production: bool) -> str:
     return "__Host-paylink_console" if production else "paylink_console"
 
 
-async def principal(request: Request, ctx: Ctx) -> Principal:
+async def principal(request: Request) -> Principal:
+    ctx = context_of(request)
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme:
         if scheme.lower() != "bearer" or not secret:

@@ -33,13 +33,14 @@ from paylink.kit.ids import new_id
 from paylink.links import tokens
 from paylink.links.lifecycle import OPEN
 from paylink.links.models import PaymentLink
+from paylink.prepared import PreparedInsert
 
 SEND_JOB: Final = "delivery.send"
 # Doors per link: enough for any conversation, and a bound on what one link can make us send.
 MAX_DELIVERIES: Final = 50
 
 _deliveries = table(Delivery)
-_INSERT = sa.insert(_deliveries)
+_insert = PreparedInsert(_deliveries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def add(
     """Writes deliveries, each with its own token, and the jobs that send them. The caller appends the events."""
     added = [_new(keyring, link_id=link_id, merchant_id=merchant_id, wanted=one) for one in wanted]
     if added:
-        session.execute(_INSERT, [one.row for one in added])
+        _insert.later(session, [one.row for one in added])
     events: list[NewEvent] = []
     for one in added:
         if one.row["channel"] == DIRECT:
@@ -248,7 +249,7 @@ def record(
 
 def _new(keyring: Keyring, *, link_id: str, merchant_id: str, wanted: Wanted) -> Added:
     delivery_id, now = new_id("dlv"), utcnow()
-    token = tokens.mint(keyring, bound_to=delivery_id)
+    token = tokens.mint(keyring)
     # What the agent shows or pastes is sent the moment it is made; only a QR code is shown again later.
     by_hand = wanted.channel in {DIRECT, ChannelName.QR} or wanted.to is None
     keep = wanted.channel == ChannelName.QR or not by_hand
@@ -260,7 +261,7 @@ def _new(keyring: Keyring, *, link_id: str, merchant_id: str, wanted: Wanted) ->
         "address": wanted.to,
         "status": (DeliveryStatus.SENT if by_hand else DeliveryStatus.QUEUED).value,
         "token_hash": token.hash,
-        "token_sealed": token.sealed if keep else None,
+        "token_sealed": tokens.seal(keyring, token.text, bound_to=delivery_id) if keep else None,
         "provider": None,
         "provider_message_id": None,
         "failure_reason": None,

@@ -9,6 +9,7 @@ import json
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,6 +27,8 @@ from paylink.events.types import public_form
 POLL_S = 1.0
 GAP_POLL_S = 0.005
 START_POLL_S = 0.05
+# How far a stream that just begins may look back, at most: the place is kept this often while nobody listens.
+UNHEARD_S = 0.02
 # A stream holds this many frames for a client that does not read; at some hundred bytes each that is little memory,
 # and far more than a human-paced stream ever has waiting.
 QUEUE_LIMIT = 512
@@ -161,7 +164,7 @@ class Hub:
     async def _follow(self) -> None:
         while True:
             try:
-                rows = await self._db.read(self._tail.read)
+                rows = await self._next()
             except SQLAlchemyError as error:
                 log.warning("event_log_not_read", error=type(error).__name__)
                 await asyncio.sleep(POLL_S)
@@ -170,6 +173,24 @@ class Hub:
                 self._hand_out(row)
             if len(rows) < PAGE:
                 await self._bell.wait(GAP_POLL_S if self._tail.waiting else POLL_S)
+
+    async def _next(self) -> Sequence[sa.Row[Any]]:
+        """What comes next in the log. While nobody listens only the place is kept, and not at every ring."""
+        while not self._heard:
+            place = self.cursor
+            skipped = await self._db.read(partial(self._tail.read, ids_only=True))
+            if self._heard:
+                # Somebody came meanwhile, and is owed what was only counted.
+                self._tail = Tail(place)
+                break
+            if len(skipped) < PAGE:
+                await asyncio.sleep(UNHEARD_S)
+                await self._bell.wait(POLL_S)
+        return await self._db.read(self._tail.read)
+
+    @property
+    def _heard(self) -> bool:
+        return bool(self._by_merchant or self._by_link)
 
     def _hand_out(self, row: sa.Row[Any]) -> None:
         rooms = self._by_merchant.get(row.merchant_id), self._by_link.get(row.link_id)

@@ -14,6 +14,7 @@ from paylink.db import signal, table
 from paylink.events.types import Event, EventCounter, EventType, Origin
 from paylink.kit.clock import utcnow
 from paylink.kit.ids import new_id
+from paylink.prepared import PreparedInsert
 
 # The signal rung after each commit that appended: see Database.listen.
 BELL = "events"
@@ -21,11 +22,14 @@ PAGE = 500
 
 _counters = table(EventCounter)
 _events = table(Event)
-_INSERT_EVENT = sa.insert(_events)
+_insert = PreparedInsert(_events)
+# Where nothing but the link's beginning was told: see ``begin``.
+_TOLD = sa.select(sa.func.coalesce(sa.func.max(_events.c.seq), 0)).where(_events.c.link_id == sa.bindparam("link"))
 
 
 def _upsert(insert: Any) -> Any:
-    statement = insert(_counters).values(link_id=sa.bindparam("link"), last_seq=sa.bindparam("count"))
+    first = _TOLD.scalar_subquery() + sa.bindparam("count")
+    statement = insert(_counters).values(link_id=sa.bindparam("link"), last_seq=first)
     return statement.on_conflict_do_update(
         index_elements=[_counters.c.link_id], set_={"last_seq": _counters.c.last_seq + sa.bindparam("count")}
     ).returning(_counters.c.last_seq)
@@ -54,24 +58,32 @@ def append(session: Session, *, merchant_id: str, link_id: str, events: Sequence
     if not events:
         return
     last_seq = _advance(session, link_id, len(events))
-    now = utcnow()
-    session.execute(
-        _INSERT_EVENT,
-        [
-            {
-                "public_id": new_id("evt"),
-                "merchant_id": merchant_id,
-                "link_id": link_id,
-                "seq": last_seq - len(events) + position,
-                "type": event.type.value,
-                "origin": event.origin.value,
-                "occurred_at": event.occurred_at or now,
-                "data": event.data,
-            }
-            for position, event in enumerate(events, start=1)
-        ],
-    )
+    _insert.now(session, _rows(merchant_id, link_id, events, after=last_seq - len(events)))
     signal(session, BELL)
+
+
+def begin(session: Session, *, merchant_id: str, link_id: str, events: Sequence[NewEvent]) -> None:
+    """The first facts about a link that this very transaction makes: nobody else can know it, so there is nothing to
+    lock and no counter to keep. The first ``append``, in a later transaction, counts on from here."""
+    _insert.later(session, _rows(merchant_id, link_id, events, after=0))
+    signal(session, BELL)
+
+
+def _rows(merchant_id: str, link_id: str, events: Sequence[NewEvent], *, after: int) -> list[dict[str, Any]]:
+    now = utcnow()
+    return [
+        {
+            "public_id": new_id("evt"),
+            "merchant_id": merchant_id,
+            "link_id": link_id,
+            "seq": seq,
+            "type": event.type.value,
+            "origin": event.origin.value,
+            "occurred_at": event.occurred_at or now,
+            "data": event.data,
+        }
+        for seq, event in enumerate(events, start=after + 1)
+    ]
 
 
 def _advance(session: Session, link_id: str, count: int) -> int:

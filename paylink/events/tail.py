@@ -57,12 +57,16 @@ class Tail:
         """At a gap: look again soon, no bell will ring for it."""
         return self._gap is not None
 
-    def read(self, session: Session, *, limit: int = PAGE) -> Sequence[sa.Row[Any]]:
-        """The next events of the closed prefix, oldest first; an empty list when there are none yet."""
+    def read(self, session: Session, *, limit: int = PAGE, ids_only: bool = False) -> Sequence[sa.Row[Any]]:
+        """The next events of the closed prefix, oldest first; an empty list when there are none yet.
+
+        ``ids_only``: to keep the place while nobody listens.
+        """
         # Asked before the rows are read: what was written by those that have ended is among them then.
         decided = self._gap.end if self._gap and _over(session, self._gap) else 0
+        wanted = [_events.c.id] if ids_only else _events.c
         rows = session.execute(
-            sa.select(*_events.c).where(_events.c.id > self.cursor).order_by(_events.c.id).limit(limit)
+            sa.select(*wanted).where(_events.c.id > self.cursor).order_by(_events.c.id).limit(limit)
         ).all()
         closed = rows if session.get_bind().dialect.name == "sqlite" else self._closed(session, rows, decided)
         if closed:

@@ -62,7 +62,8 @@ class Keyring:
         return hmac.digest(self._roots[-1], f"derive:{purpose}".encode(), "sha256").hex()[:32]
 
     def _digest(self, index: int, value: str, purpose: str) -> bytes:
-        return hmac.digest(self._subkey(index, f"digest:{purpose}"), value.encode(), "sha256")
+        # Not hmac.digest(): that lets another thread have the interpreter for these few microseconds.
+        return hmac.new(self._subkey(index, f"digest:{purpose}"), value.encode(), "sha256").digest()
 
     def _key_id(self, index: int) -> bytes:
         return self._subkey(index, "key-id")[:KEY_ID_BYTES]

@@ -1,14 +1,19 @@
 """Public ids: a prefix that names the kind, then 26 characters that sort by the time they were made."""
 
+import io
 import os
 import threading
 import time
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: nothing that looks alike
-RANDOM_BITS = 80
+RANDOM_BYTES = 10
+RANDOM_BITS = 8 * RANDOM_BYTES
 
 _lock = threading.Lock()
 _last = 0
+# Drawn for many ids at once: each call to the system lets another thread have the interpreter, and waiting to get it
+# back costs more than the bytes.
+_random = io.BytesIO()
 
 
 def new_id(prefix: str) -> str:
@@ -17,9 +22,13 @@ def new_id(prefix: str) -> str:
     Within a process every id is higher than the one before, as in the ULID specification: what is made together in one
     millisecond keeps its order in lists.
     """
-    global _last  # noqa: PLW0603 - the one piece of state, under its lock
-    number = (time.time_ns() // 1_000_000) << RANDOM_BITS | int.from_bytes(os.urandom(RANDOM_BITS // 8))
+    global _last, _random  # noqa: PLW0603 - all the state there is, under its lock
     with _lock:
+        drawn = _random.read(RANDOM_BYTES)
+        if not drawn:
+            _random = io.BytesIO(os.urandom(RANDOM_BYTES * 256))
+            drawn = _random.read(RANDOM_BYTES)
+        number = (time.time_ns() // 1_000_000) << RANDOM_BITS | int.from_bytes(drawn)
         if number >> RANDOM_BITS <= _last >> RANDOM_BITS:
             number = _last + 1
         _last = number

@@ -1,10 +1,13 @@
 """Structured logs. What passes here is redacted: nobody has to remember not to log a secret."""
 
+import asyncio
+import atexit
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import structlog
 
@@ -57,30 +60,70 @@ def _redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]
     return event
 
 
+class Lines:
+    """A stream, written once per turn of the event loop: with many requests at once, one system call for the lines of
+    all that ended together. Threads without a loop write at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._waiting: list[str] = []
+        atexit.register(self.flush)
+
+    def write(self, line: str) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._put(line + "\n")
+            return
+        if not self._waiting:
+            loop.call_soon(self.flush)
+        self._waiting.append(line)
+
+    def flush(self) -> None:
+        if self._waiting:
+            waiting, self._waiting = self._waiting, []
+            self._put("\n".join(waiting) + "\n")
+
+    def _put(self, text: str) -> None:
+        with suppress(ValueError, OSError):  # nobody reads it any more; the work goes on
+            self._stream.write(text)
+            self._stream.flush()
+
+
+class _Logger:
+    """What structlog hands finished lines to; it calls the method named after the level."""
+
+    def __init__(self, lines: Lines, name: str) -> None:
+        self.name = name
+        self.debug = self.info = self.warning = self.error = self.critical = lines.write
+
+
 def configure(*, level: str, json: bool) -> None:
-    """One stream, standard error; JSON lines in production, readable lines on a terminal."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+    """One stream, standard error; JSON lines in production, readable lines on a terminal.
+
+    Our own lines go straight to it; those of libraries come by the standard logging and look the same.
+    """
+    renderer = structlog.processors.JSONRenderer() if json else structlog.dev.ConsoleRenderer(colors=False)
+    merge: Any = structlog.contextvars.merge_contextvars
+    redacted: list[Any] = [structlog.processors.format_exc_info, _redact_event]
+    stamps: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.stdlib.ExtraAdder(),
     ]
-    final: list[Any] = (
-        [structlog.processors.format_exc_info, _redact_event, structlog.processors.JSONRenderer()]
-        if json
-        else [structlog.processors.format_exc_info, _redact_event, structlog.dev.ConsoleRenderer(colors=False)]
-    )
+    lines = Lines(sys.stderr)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        # The stamps come after the redaction, which is spared them: they hold nothing of a caller's.
+        processors=[merge, *redacted, *stamps, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda name="": _Logger(lines, name),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *final],
+            foreign_pre_chain=[merge, structlog.stdlib.ExtraAdder(), *stamps],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *redacted, renderer],
         )
     )
     root = logging.getLogger()

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from paylink import idempotency
 from paylink.accounts.auth import Caller
 from paylink.accounts.scope import Principal
-from paylink.context import Context, Ctx
+from paylink.context import Context, Ctx, context_of
 from paylink.delivery import qr
 from paylink.delivery import service as deliveries
 from paylink.delivery.schemas import DeliveryIn, DeliveryOut, delivery_form, shows_url, wanted
@@ -32,8 +32,9 @@ IdempotencyKey = Annotated[str | None, Header(description="Repeat safely: the sa
 
 @router.post("", status_code=201, response_model=LinkOut, summary="Make a payment link and send it")
 async def create(
-    request: Request, body: CreateLink, caller: Caller, ctx: Ctx, idempotency_key: IdempotencyKey = None
+    request: Request, body: CreateLink, caller: Caller, idempotency_key: IdempotencyKey = None
 ) -> Response:
+    ctx = context_of(request)
     new, sends = body.new_link(), _wanted(ctx, body)
     key = idempotency.Request.of(idempotency_key, scope=f"{caller.merchant_id}:create_link", body=await request.body())
 
@@ -50,7 +51,7 @@ async def create(
             wanted=[Wanted(DIRECT, None), *sends],
             origin=caller.origin,
         )
-        log.append(session, merchant_id=caller.merchant_id, link_id=made.row["id"], events=[made.event, *events])
+        log.begin(session, merchant_id=caller.merchant_id, link_id=made.row["id"], events=[made.event, *events])
         form = link_form(
             made.row,
             customer=made.customer,
@@ -59,7 +60,7 @@ async def create(
         )
         return idempotency.remember(session, key, ctx.keyring, Answer(201, form))
 
-    return respond(await once(ctx, work))
+    return respond(await once(ctx, work, grouped=True))
 
 
 @router.get("", response_model=LinkList, summary="Find payment links, newest first")
@@ -176,10 +177,10 @@ def read_link(session: Session, caller: Principal, link_id: str) -> dict[str, An
     return link_form(row_of(link), customer=customer, deliveries=[delivery_form(vars(one)) for one in sent])
 
 
-async def once(ctx: Context, work: Any) -> Answer:
+async def once(ctx: Context, work: Any, *, grouped: bool = False) -> Answer:
     """Two requests with one key at the same moment: the loser of the race finds the winner's answer."""
     try:
-        answer: Answer = await ctx.db.transact(work)
+        answer: Answer = await ctx.db.transact(work, grouped=grouped)
     except IntegrityError:
         answer = await ctx.db.transact(work)
     return answer

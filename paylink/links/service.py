@@ -19,9 +19,10 @@ from paylink.events.types import EventType
 from paylink.kit.clock import rfc3339, utcnow
 from paylink.kit.ids import new_id
 from paylink.links.models import LinkStatus, PaymentLink
+from paylink.prepared import PreparedInsert
 
 _links = table(PaymentLink)
-_INSERT = sa.insert(_links)
+_insert = PreparedInsert(_links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def create(session: Session, principal: Principal, new: NewLink) -> Created:
         "paid_at": None,
         "canceled_at": None,
     }
-    session.execute(_INSERT, row)
+    _insert.later(session, [row])
     facts = {
         "amount": new.amount,
         "currency": new.currency,

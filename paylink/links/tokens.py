@@ -18,20 +18,23 @@ WELL_FORMED: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 
 @dataclass(frozen=True, slots=True)
 class MintedToken:
-    """``text`` goes into one URL and is forgotten; ``hash`` is stored; ``sealed`` is for whoever must still send it."""
+    """``text`` goes into one URL and is forgotten; ``hash`` is stored."""
 
     text: str
     hash: bytes
-    sealed: bytes
 
     def __repr__(self) -> str:
         return "MintedToken(…)"
 
 
-def mint(keyring: Keyring, *, bound_to: str) -> MintedToken:
+def mint(keyring: Keyring) -> MintedToken:
     text = random_text(BYTES)
-    sealed = keyring.seal(text.encode(), purpose=PURPOSE, bound_to=bound_to)
-    return MintedToken(text, keyring.digest(text, purpose=PURPOSE), sealed)
+    return MintedToken(text, keyring.digest(text, purpose=PURPOSE))
+
+
+def seal(keyring: Keyring, text: str, *, bound_to: str) -> bytes:
+    """For whoever must still send it, or show it again."""
+    return keyring.seal(text.encode(), purpose=PURPOSE, bound_to=bound_to)
 
 
 def unseal(keyring: Keyring, sealed: bytes, *, bound_to: str) -> str:

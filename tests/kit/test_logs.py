@@ -1,5 +1,6 @@
 """What may never stand in a log does not, however deep a caller hides it."""
 
+import asyncio
 import io
 import json
 import logging
@@ -86,3 +87,25 @@ def test_lines_are_json_with_time_level_and_name_and_no_secret(lines: io.StringI
         assert {"event", "level", "logger", "timestamp"} <= set(line)
         shown = json.dumps(line, ensure_ascii=False)
         assert not [part for part in PARTS if part in shown], shown
+
+
+async def test_lines_of_one_turn_of_the_loop_are_one_write_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    file, writes = io.StringIO(), 0
+
+    def write(text: str) -> int:
+        nonlocal writes
+        writes += 1
+        return io.StringIO.write(file, text)
+
+    monkeypatch.setattr(file, "write", write)
+    lines = logs.Lines(file)
+    await asyncio.to_thread(lines.write, "from a thread")
+    for number in range(100):
+        lines.write(f"line {number}")
+    assert file.getvalue() == "from a thread\n"
+    await asyncio.sleep(0)
+    assert file.getvalue().splitlines() == ["from a thread", *(f"line {number}" for number in range(100))]
+    assert writes == 2
+    lines.write("at the end")
+    lines.flush()
+    assert file.getvalue().endswith("\nat the end\n")
