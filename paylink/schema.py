@@ -1,13 +1,9 @@
 """The database's schema: every table of the product, and the migrations that bring a database to it."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy.orm import Session
 
 from paylink import jobs
@@ -23,6 +19,9 @@ from paylink.nodes import JobNode
 from paylink.payments.models import Payment, Refund
 from webhooks.inbound.models import InboundEvent
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 MIGRATIONS = Path(__file__).parent / "migrations"
 metadata = Base.metadata
 TABLES = (
@@ -35,6 +34,10 @@ TABLES = (
 def migrate(db: Database) -> None:
     """Brings the database to the newest schema, ours and the job system's. Safe to run twice, or twice at once."""
     jobs.migrate(db.url)
+    if db.read_sync(is_current):
+        return
+    from alembic import command  # noqa: PLC0415 - a process that has nothing to migrate need not load it
+
     with db.engine.connect() as connection:
         if not db.sqlite:
             # Two processes that start together must not both create a table.
@@ -49,11 +52,16 @@ def migrate(db: Database) -> None:
 
 
 def is_current(session: Session) -> bool:
-    heads = set(ScriptDirectory.from_config(alembic_config()).get_heads())
-    return set(MigrationContext.configure(session.connection()).get_current_heads()) == heads
+    """By the number each revision's file begins with. Alembic would say the same, and bring 7 MiB with it."""
+    newest = max(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py"))
+    if not sa.inspect(session.connection()).has_table("alembic_version"):
+        return False
+    return list(session.scalars(sa.text("SELECT version_num FROM alembic_version"))) == [newest]
 
 
-def alembic_config() -> Config:
+def alembic_config() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - see above
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     return config
