@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from paylink import jobs
 from paylink.accounts.models import Agent, AgentSession, ApiKey, Merchant
+from paylink.audit.models import AuditEntry, AuditHead
 from paylink.checkout.models import CheckoutSession
 from paylink.customers.models import Customer
 from paylink.db import Base, Database
@@ -16,7 +17,8 @@ from paylink.events.types import Event, EventCounter
 from paylink.idempotency import IdempotencyKey
 from paylink.links.models import PaymentLink
 from paylink.nodes import JobNode
-from paylink.payments.models import Payment, Refund
+from paylink.payments.models import Dispute, Payment, Receipt, Refund
+from paylink.reconciliation.models import Reconciliation
 from webhooks.inbound.models import InboundEvent
 
 if TYPE_CHECKING:
@@ -26,7 +28,8 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 metadata = Base.metadata
 TABLES = (
     *(Merchant, Agent, AgentSession, ApiKey, Customer),
-    *(PaymentLink, Delivery, Payment, Refund, CheckoutSession),
+    *(PaymentLink, Delivery, Payment, Refund, Dispute, Receipt, CheckoutSession),
+    *(AuditEntry, AuditHead, Reconciliation),
     *(Event, EventCounter, InboundEvent, IdempotencyKey, JobNode),
 )
 

@@ -16,6 +16,10 @@ class Merchant(Base):
     name: Mapped[str]
     # The largest amount that is captured without a person's look, in minor units of whatever currency; None: none.
     review_above: Mapped[int | None]
+    # Nearly every try is declined, which is what a test of stolen cards looks like: no attempts until then.
+    payments_paused_until: Mapped[datetime | None]
+    # What was declined before counts no more: the pause is over, or an agent has ended it.
+    declines_forgiven_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
 
 

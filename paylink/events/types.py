@@ -25,9 +25,12 @@ class EventType(StrEnum):
     LINK_CREATED = "link.created"
     LINK_FETCHED = "link.fetched"
     LINK_OPENED = "link.opened"
+    LINK_PARTIALLY_PAID = "link.partially_paid"
     LINK_PAID = "link.paid"
     LINK_EXPIRED = "link.expired"
     LINK_CANCELED = "link.canceled"
+    LINK_LOCKED = "link.locked"
+    LINK_UNLOCKED = "link.unlocked"
     DELIVERY_QUEUED = "delivery.queued"
     DELIVERY_SENT = "delivery.sent"
     DELIVERY_DELIVERED = "delivery.delivered"
@@ -43,6 +46,7 @@ class EventType(StrEnum):
     FRAUD_CHECK_STARTED = "fraud_check.started"
     FRAUD_CHECK_COMPLETED = "fraud_check.completed"
     REVIEW_OPENED = "review.opened"
+    REVIEW_EXPIRING = "review.expiring"
     REVIEW_CLOSED = "review.closed"
     PAYMENT_SUCCEEDED = "payment.succeeded"
     PAYMENT_SUCCEEDED_LATE = "payment.succeeded_late"
@@ -50,6 +54,14 @@ class EventType(StrEnum):
     PAYMENT_CANCELED = "payment.canceled"
     REFUND_SUCCEEDED = "refund.succeeded"
     REFUND_FAILED = "refund.failed"
+    DISPUTE_OPENED = "dispute.opened"
+    DISPUTE_UPDATED = "dispute.updated"
+    DISPUTE_CLOSED = "dispute.closed"
+    RECEIPT_SENT = "receipt.sent"
+    RECEIPT_FAILED = "receipt.failed"
+    # Told on the link whose decline was the last drop; it stops every link of the merchant.
+    PAYMENTS_PAUSED = "payments.paused"
+    PAYMENTS_RESUMED = "payments.resumed"
 
 
 class Event(Base):

@@ -4,6 +4,7 @@ import io
 import os
 import threading
 import time
+from datetime import UTC, datetime
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: nothing that looks alike
 RANDOM_BYTES = 10
@@ -32,4 +33,21 @@ def new_id(prefix: str) -> str:
         if number >> RANDOM_BITS <= _last >> RANDOM_BITS:
             number = _last + 1
         _last = number
+    return _written(prefix, number)
+
+
+def lowest_id(prefix: str, moment: datetime) -> str:
+    """No id made at ``moment`` or later is below it: a bound for "since then" that the primary key's index serves."""
+    return _written(prefix, int(moment.timestamp() * 1000) << RANDOM_BITS)
+
+
+def made_at(public_id: str) -> datetime:
+    """When the id was made, to the millisecond."""
+    number = 0
+    for letter in public_id.rpartition("_")[2]:
+        number = number << 5 | ALPHABET.index(letter)
+    return datetime.fromtimestamp((number >> RANDOM_BITS) / 1000, UTC)
+
+
+def _written(prefix: str, number: int) -> str:
     return f"{prefix}_{''.join([ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5)])}"

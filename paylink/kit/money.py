@@ -5,6 +5,7 @@ pattern here gets its fraction digits from the ISO table.
 """
 
 import re
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
@@ -22,6 +23,7 @@ NOT_MONEY = frozenset(
 DEFAULT_LOCALE = "en_GB"
 # CLDR's currencySpacing: a symbol that ends in a letter is set apart, KWD 0.500 and not KWD0.500.
 LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
+FIRST_DIGIT, LAST_DIGIT = re.compile(r"\d"), re.compile(r"\d(?=\D*$)")
 
 
 class UnknownCurrency(ValueError):
@@ -53,6 +55,38 @@ def format_amount(amount: int, currency: str, locale: str = DEFAULT_LOCALE) -> s
     value = Decimal(amount).scaleb(-digits)
     text = str(pattern.apply(value, _locale(locale), currency=currency, currency_digits=False))
     return LETTER_BEFORE_DIGIT.sub("\u00a0", text)
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How ``format_amount`` writes a currency, for a page that writes amounts while they are typed.
+
+    ``groups``: how many digits stand together, the last group first and then each further one.
+    """
+
+    before: str
+    after: str
+    point: str
+    group: str
+    groups: tuple[int, int]
+    exponent: int
+
+
+def writing(currency: str, locale: str = DEFAULT_LOCALE) -> Writing:
+    """Taken from an amount that was written, so that nothing can differ."""
+    known, digits = _locale(locale), exponent(currency)
+    pattern, symbols = _pattern(known, digits), known.number_symbols["latn"]
+    sample = format_amount(1, currency, locale)
+    first, last = (found.search(sample) for found in (FIRST_DIGIT, LAST_DIGIT))
+    assert first is not None and last is not None  # noqa: S101, PT018 - an amount without digits is no amount
+    return Writing(
+        before=sample[: first.start()],
+        after=sample[last.end() :],
+        point=symbols["decimal"],
+        group=symbols["group"],
+        groups=pattern.grouping,
+        exponent=digits,
+    )
 
 
 def format_plain(amount: int, currency: str) -> str:

@@ -36,6 +36,13 @@ class PaymentLink(Base):
     amount: Mapped[int]
     amount_paid: Mapped[int] = mapped_column(default=0)
     amount_refunded: Mapped[int] = mapped_column(default=0)
+    # The least that may be paid at once, in minor units; None: the whole amount or nothing.
+    minimum_amount: Mapped[int | None]
+    # Too many declined tries: nobody may try again until an agent says so. Attempts up to ``forgiven_attempts`` do not
+    # count any more.
+    locked_at: Mapped[datetime | None]
+    lock_reason: Mapped[str | None]
+    forgiven_attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     currency: Mapped[str] = mapped_column(sa.String(3))
     description: Mapped[str | None]
     reference: Mapped[str | None]

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from paylink.db import JSON, Base
+from paylink.db import JSON, Base, database_now
 from paylink.kit.clock import utcnow
 
 
@@ -53,6 +53,8 @@ class Payment(Base):
         sa.Index("ix_payments_status_updated_at", "status", "updated_at"),
         sa.CheckConstraint("amount_refunded <= amount_captured", name="refund_bound"),
     )
+    # What the database fills in is read back at once: rows outlive their sessions.
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012
 
     id: Mapped[str] = mapped_column(primary_key=True)
     link_id: Mapped[str] = mapped_column(sa.ForeignKey("payment_links.id"))
@@ -82,8 +84,14 @@ class Payment(Base):
     decision: Mapped[str | None]
     reviewed_by: Mapped[str | None]
     review_reason: Mapped[str | None]
+    # When the authorisation lapses, as the provider says, and when the agent was warned of it.
+    capture_before: Mapped[datetime | None]
+    review_warned_at: Mapped[datetime | None]
+    # The money came after the link had ended, or beyond its amount: somebody should give it back or keep it knowingly.
+    late: Mapped[bool] = mapped_column(default=False, server_default=sa.false())
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
-    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+    # By the database's clock: how long an attempt has been left alone is asked by other processes than wrote it.
+    updated_at: Mapped[datetime] = mapped_column(default=database_now(), onupdate=database_now())
 
     def card(self) -> dict[str, Any] | None:
         if self.card_last4 is None:
@@ -103,6 +111,63 @@ class Refund(Base):
     reason: Mapped[str | None]
     failure_reason: Mapped[str | None]
     psp_refund_id: Mapped[str | None] = mapped_column(unique=True)
+    # Counts the idempotency keys it was asked for under: see ``refunds.carry_out``.
+    psp_key: Mapped[int] = mapped_column(default=1, server_default="1")
     created_by: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+class DisputeStatus(StrEnum):
+    """Stripe's words, which are the card networks' own; see docs.stripe.com/disputes/how-disputes-work."""
+
+    WARNING_NEEDS_RESPONSE = "warning_needs_response"
+    WARNING_UNDER_REVIEW = "warning_under_review"
+    WARNING_CLOSED = "warning_closed"
+    NEEDS_RESPONSE = "needs_response"
+    UNDER_REVIEW = "under_review"
+    WON = "won"
+    LOST = "lost"
+    PREVENTED = "prevented"
+
+
+class Dispute(Base):
+    """The payer's bank wants the money back, or has asked about it."""
+
+    __tablename__ = "disputes"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    payment_id: Mapped[str] = mapped_column(sa.ForeignKey("payments.id"), index=True)
+    merchant_id: Mapped[str] = mapped_column(sa.ForeignKey("merchants.id"), index=True)
+    amount: Mapped[int]
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    evidence_due_at: Mapped[datetime | None]
+    psp_dispute_id: Mapped[str] = mapped_column(unique=True)
+    opened_at: Mapped[datetime]
+    closed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
+
+
+class ReceiptStatus(StrEnum):
+    QUEUED = "queued"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class Receipt(Base):
+    """What the customer is sent after paying: one per payment, by the database."""
+
+    __tablename__ = "receipts"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    payment_id: Mapped[str] = mapped_column(sa.ForeignKey("payments.id"), unique=True)
+    merchant_id: Mapped[str] = mapped_column(sa.ForeignKey("merchants.id"), index=True)
+    channel: Mapped[str]
+    to: Mapped[str]
+    status: Mapped[str] = mapped_column(default=ReceiptStatus.QUEUED.value)
+    failure_reason: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=utcnow)
+    sent_at: Mapped[datetime | None]

@@ -63,6 +63,24 @@ def test_no_thousandth_is_lost(amount: int, code: str) -> None:
     assert read(money.format_amount(amount, code), "en_GB", money.exponent(code)) == amount
 
 
+@pytest.mark.parametrize("locale", [*LOCALES, "nl", "pl", "nb", "tr", "he"])
+@pytest.mark.parametrize("code", ["GBP", "JPY", "KWD", "HUF", "UGX", "MGA", "INR"])
+def test_a_page_that_is_told_how_amounts_are_written_writes_them_alike(code: str, locale: str) -> None:
+    style = money.writing(code, locale)
+    for amount in (1, 99, 1000, 123_456, 1_234_567, money.MAX_AMOUNT):
+        whole, rest = divmod(amount, 10**style.exponent)
+        fraction = f"{style.point}{rest:0{style.exponent}d}" if style.exponent else ""
+        figures = style.group.join(grouped(str(whole), *style.groups))
+        assert style.before + figures + fraction + style.after == money.format_amount(amount, code, locale)
+
+
+def grouped(whole: str, last: int, further: int) -> list[str]:
+    """``1234567, 3, 2`` → ``12 34 567``."""
+    if len(whole) <= last:
+        return [whole]
+    return [*grouped(whole[:-last], further, further), whole[-last:]]
+
+
 @pytest.mark.parametrize("code", ["XAU", "XXX", "XTS", "CHE", "gbp", "", "ZZZ"])
 def test_what_nobody_pays_in_is_no_currency(code: str) -> None:
     with pytest.raises(money.UnknownCurrency):
