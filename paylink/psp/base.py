@@ -8,18 +8,21 @@ outright. Amounts are integers in the currency's minor unit, currencies ISO 4217
 
     PspError
     ├── PspOutcomeUnknown   no usable answer: the call may have had its effect or not. Never a failure.
+    │   └── PspKeySpent     and it never will be under this idempotency key: the provider repeats a failure of its own
     ├── PspBusy             the provider asks to come back later; nothing happened
     └── PspRefused          a clear no, with the provider's ``code``; nothing happened
     WebhookRefused          a callback whose signature, time or form is not right
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from pydantic import SecretStr
+
+Item = TypeVar("Item")
 
 
 class ProviderStatus(StrEnum):
@@ -105,6 +108,9 @@ class ProviderPayment:
     # True once the cardholder was asked to prove who they are and did.
     authenticated: bool = False
     disputed: bool = False
+    # When an authorisation that is not captured lapses, where the provider says so.
+    capture_before: datetime | None = None
+    created_at: datetime | None = None
     # Lets the payer's browser confirm this one payment. Handed to that browser, never stored or logged.
     client_secret: SecretStr | None = None
 
@@ -118,6 +124,57 @@ class ProviderRefund:
     payment_id: str | None
     metadata: Mapping[str, str] = field(default_factory=dict)
     failure_reason: str | None = None
+
+
+class DisputeStatus(StrEnum):
+    """Stripe's words, which are the card networks' own. A ``warning`` is a question; no money has moved."""
+
+    WARNING_NEEDS_RESPONSE = "warning_needs_response"
+    WARNING_UNDER_REVIEW = "warning_under_review"
+    WARNING_CLOSED = "warning_closed"
+    NEEDS_RESPONSE = "needs_response"
+    UNDER_REVIEW = "under_review"
+    WON = "won"
+    LOST = "lost"
+    PREVENTED = "prevented"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderDispute:
+    """An unknown status is mapped to ``UNDER_REVIEW``: open, with nothing for us to do."""
+
+    id: str
+    status: DisputeStatus
+    amount: int
+    currency: str
+    payment_id: str | None
+    livemode: bool
+    opened_at: datetime
+    reason: str | None = None
+    evidence_due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderReview:
+    """A payment that the provider's screening put before the merchant's people, at the provider.
+
+    ``approved``: what became of it there. True: the money may be taken; False: it is to be let go; None: still open, or
+    closed without a word about the money. ``reason`` is the provider's code for why it was closed.
+    """
+
+    id: str
+    approved: bool | None
+    reason: str | None
+    payment_id: str | None
+    livemode: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """Part of a list. ``next`` is where the rest begins; ``None``: this was the end."""
+
+    items: Sequence[Item]
+    next: str | None
 
 
 class Subject(StrEnum):
@@ -170,14 +227,36 @@ class BrowserSetup:
     connect_origins: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Charging:
+    """What one charge in a currency may be, in minor units: from ``minimum`` to ``maximum``, in steps of ``step``.
+
+    ``shift``: how many decimals more than ISO 4217 the provider counts the currency in; its script is given amounts in
+    the provider's own count.
+    """
+
+    minimum: int
+    maximum: int
+    step: int = 1
+    shift: int = 0
+
+    def takes(self, amount: int) -> bool:
+        return self.minimum <= amount <= self.maximum and amount % self.step == 0
+
+
 class Psp(Protocol):
     """A provider. Every call takes its own short time-out and raises ``PspError`` only."""
 
     name: str
     livemode: bool
+    # Whose callbacks are ours, where the provider tells its customers' accounts apart; None: those that name nobody.
+    account: str | None
 
     @property
     def browser(self) -> BrowserSetup: ...
+
+    def charging(self, currency: str) -> Charging | None:
+        """What can be charged in ``currency``; ``None``: nothing. The provider may still refuse, with its reasons."""
 
     async def create_payment(self, new: NewPayment) -> ProviderPayment: ...
 
@@ -195,6 +274,20 @@ class Psp(Protocol):
 
     async def get_refund(self, refund_id: str) -> ProviderRefund: ...
 
+    async def get_dispute(self, dispute_id: str) -> ProviderDispute: ...
+
+    async def get_review(self, review_id: str) -> ProviderReview: ...
+
+    async def list_payments(
+        self, *, since: datetime, until: datetime, after: str | None = None
+    ) -> Page[ProviderPayment]:
+        """Made in [``since``, ``until``), newest first, as much of each as one read would bring."""
+
+    async def list_refunds(self, payment_id: str, *, after: str | None = None) -> Page[ProviderRefund]: ...
+
+    async def list_undelivered(self, *, since: datetime, after: str | None = None) -> Page[ProviderEvent]:
+        """The callbacks that have not arrived at every address they should have, newest first."""
+
     def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent:
         """Checks the signature over the raw body before anything is read from it. Raises ``WebhookRefused``."""
 
@@ -211,6 +304,11 @@ class PspError(Exception):
 
 class PspOutcomeUnknown(PspError):
     """Timed out, cut off, or answered with something that is not an answer."""
+
+
+class PspKeySpent(PspOutcomeUnknown):
+    """The first call under this idempotency key is over and ended in a failure of the provider's own, which it keeps
+    and repeats for as long as it knows the key: a day at Stripe. Whether it had its effect is to be read."""
 
 
 class PspBusy(PspError):

@@ -7,6 +7,10 @@ PaymentIntents with a deferred Payment Element: the page shows the card fields w
 import asyncio
 import logging
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from math import ceil
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,17 +22,29 @@ from paylink.psp import stripe_mapping as mapping
 from paylink.psp import stripe_webhooks
 from paylink.psp.base import (
     BrowserSetup,
+    Charging,
     NewPayment,
+    Page,
+    ProviderDispute,
     ProviderEvent,
     ProviderPayment,
     ProviderRefund,
+    ProviderReview,
+    PspOutcomeUnknown,
     PspRefused,
+    WebhookRefused,
 )
-from paylink.psp.stripe_currencies import to_charge, to_provider
+from paylink.psp.stripe_currencies import charging, to_charge, to_provider
 from paylink.psp.stripe_errors import Transport, translate, watching
 
 if TYPE_CHECKING:
-    from stripe.params import PaymentIntentCreateParams, RefundCreateParams
+    from stripe.params import (
+        EventListParams,
+        PaymentIntentCreateParams,
+        PaymentIntentListParams,
+        RefundCreateParams,
+        RefundListParams,
+    )
 
 # To be connected, to be answered once, and one call with its tries and the pauses between. The SDK would wait 80 s.
 CONNECT_SECONDS = 5.0
@@ -36,6 +52,8 @@ TRY_SECONDS = 10.0
 CALL_SECONDS = 25.0
 RETRIES = 2
 STRIPE_JS_HOST = "js.stripe.com"
+# The most that Stripe gives at once (docs.stripe.com/api/pagination).
+PAGE = 100
 
 # It would send the platform's name and write a file into the home directory.
 stripe.enable_telemetry = False
@@ -56,6 +74,7 @@ class StripePsp:
     ) -> None:
         self.name = name
         self.livemode = settings.livemode
+        self.account = settings.account
         self._settings = settings
         self._call_seconds = call_seconds
         timeout = httpx.Timeout(try_seconds, connect=min(try_seconds, CONNECT_SECONDS))
@@ -69,6 +88,9 @@ class StripePsp:
         self._intents = client.v1.payment_intents
         self._charges = client.v1.charges
         self._refunds = client.v1.refunds
+        self._disputes = client.v1.disputes
+        self._reviews = client.v1.reviews
+        self._events = client.v1.events
 
     def __repr__(self) -> str:
         return f"StripePsp(name={self.name!r}, livemode={self.livemode})"
@@ -91,6 +113,9 @@ class StripePsp:
             frame_origins=frames,
             connect_origins=connects,
         )
+
+    def charging(self, currency: str) -> Charging | None:
+        return charging(currency)
 
     async def create_payment(self, new: NewPayment) -> ProviderPayment:
         params: PaymentIntentCreateParams = {
@@ -147,6 +172,57 @@ class StripePsp:
     async def get_refund(self, refund_id: str) -> ProviderRefund:
         _refuse_empty(refund_id)
         return mapping.refund(await self._call(self._refunds.retrieve_async(refund_id)))
+
+    async def get_dispute(self, dispute_id: str) -> ProviderDispute:
+        _refuse_empty(dispute_id)
+        return mapping.dispute(await self._call(self._disputes.retrieve_async(dispute_id)))
+
+    async def get_review(self, review_id: str) -> ProviderReview:
+        _refuse_empty(review_id)
+        return mapping.review(await self._call(self._reviews.retrieve_async(review_id)))
+
+    async def list_payments(
+        self, *, since: datetime, until: datetime, after: str | None = None
+    ) -> Page[ProviderPayment]:
+        params: PaymentIntentListParams = {
+            "created": {"gte": int(since.timestamp()), "lt": ceil(until.timestamp())},
+            "limit": PAGE,
+            "expand": ["data.latest_charge"],
+        }
+        if after:
+            params["starting_after"] = after
+        raw = await self._call(self._intents.list_async(params))
+        found = []
+        for item in mapping.items(raw):
+            # What cannot be read is left out: it must not hide the rest, and whoever knows its id reads it by that.
+            with suppress(PspOutcomeUnknown):
+                found.append(mapping.payment(item, mapping.charge_of(item)))
+        return Page(found, mapping.next_page(raw))
+
+    async def list_refunds(self, payment_id: str, *, after: str | None = None) -> Page[ProviderRefund]:
+        _refuse_empty(payment_id)
+        params: RefundListParams = {"payment_intent": payment_id, "limit": PAGE}
+        if after:
+            params["starting_after"] = after
+        raw = await self._call(self._refunds.list_async(params))
+        return Page([mapping.refund(item) for item in mapping.items(raw)], mapping.next_page(raw))
+
+    async def list_undelivered(self, *, since: datetime, after: str | None = None) -> Page[ProviderEvent]:
+        """Stripe keeps events for 30 days (docs.stripe.com/api/events)."""
+        params: EventListParams = {
+            "created": {"gte": int(since.timestamp())},
+            "delivery_success": False,
+            "limit": PAGE,
+        }
+        if after:
+            params["starting_after"] = after
+        raw = await self._call(self._events.list_async(params))
+        found = []
+        for item in mapping.items(raw):
+            with suppress(WebhookRefused):
+                # A list shows the events of the key's own account, and names none.
+                found.append(replace(stripe_webhooks.read(item), account=self.account))
+        return Page(found, mapping.next_page(raw))
 
     def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent:
         return stripe_webhooks.parse(body, headers, secrets=self._settings.webhook_secrets)

@@ -7,6 +7,7 @@
     AuthenticationError 401, PermissionError 403    PspRefused "authentication"
     RateLimitError 429, 409, lock_timeout           PspBusy
     409 idempotency_key_in_use                      PspOutcomeUnknown: the same call is still being worked on
+    5xx with ``Idempotent-Replayed: true``          PspKeySpent: kept under the key, and over
     time-out, cut off, 5xx, not JSON, the rest      PspOutcomeUnknown
 
 The SDK tries again by itself, with the same idempotency key. Where one try was left without an answer and the next was
@@ -28,11 +29,12 @@ from urllib.parse import urlsplit
 import httpx
 import stripe
 
-from paylink.psp.base import PspBusy, PspError, PspOutcomeUnknown, PspRefused
+from paylink.psp.base import PspBusy, PspError, PspKeySpent, PspOutcomeUnknown, PspRefused
 from paylink.psp.stripe_mapping import code_of, part
 
 REQUEST_ID = re.compile(r"req_[A-Za-z0-9]{1,40}")
 SERVER_ERRORS = 500
+REPLAYED = "idempotent-replayed"
 CONFLICT = 409
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -107,7 +109,8 @@ def translate(error: Exception, *, doubt: Doubt) -> PspError:
         return PspRefused(said.message("Stripe refused"), code=said.code)
     if said.busy and not doubt.arisen:
         return PspBusy(said.message("Stripe is busy"), code=said.code)
-    return PspOutcomeUnknown(said.message("no usable answer from Stripe"), code=said.code)
+    kind = PspKeySpent if said.replayed_failure else PspOutcomeUnknown
+    return kind(said.message("no usable answer from Stripe"), code=said.code)
 
 
 class _Said:
@@ -126,6 +129,12 @@ class _Said:
             return False
         clear = stripe.CardError | stripe.InvalidRequestError | stripe.IdempotencyError
         return isinstance(self.error, clear | stripe.AuthenticationError | stripe.PermissionError)
+
+    @property
+    def replayed_failure(self) -> bool:
+        headers = self.error.headers or {}
+        replayed = any(name.lower() == REPLAYED and value == "true" for name, value in headers.items())
+        return replayed and self.status is not None and self.status >= SERVER_ERRORS
 
     @property
     def busy(self) -> bool:

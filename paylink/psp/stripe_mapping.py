@@ -7,6 +7,7 @@ currency is no answer at all, which raises ``PspOutcomeUnknown``.
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import SecretStr
@@ -14,8 +15,11 @@ from pydantic import SecretStr
 from paylink.psp.base import (
     Card,
     Decline,
+    DisputeStatus,
+    ProviderDispute,
     ProviderPayment,
     ProviderRefund,
+    ProviderReview,
     ProviderStatus,
     PspOutcomeUnknown,
     RefundStatus,
@@ -47,6 +51,12 @@ REFUND_STATUSES = {
     "succeeded": RefundStatus.SUCCEEDED,
     "failed": RefundStatus.FAILED,
     "canceled": RefundStatus.FAILED,
+}
+DISPUTE_STATUSES = {status.value: status for status in DisputeStatus}
+# `redacted` and `acknowledged` close a review too, and say nothing of the money.
+REVIEW_VERDICTS = {
+    "approved": True,
+    **dict.fromkeys(("refunded", "refunded_as_fraud", "disputed", "canceled", "payment_never_settled"), False),
 }
 # A declined try shows in these; in every other status an old error is history.
 FAILED_STATUSES = frozenset({ProviderStatus.REQUIRES_PAYMENT_METHOD, ProviderStatus.CANCELED})
@@ -89,6 +99,8 @@ def payment(intent: Json, charge: Json | None) -> ProviderPayment:
         decline=decline(error) if status in FAILED_STATUSES else None,
         authenticated=_authenticated(charge),
         disputed=charge.get("disputed") is True,
+        capture_before=moment(part(part(charge, "payment_method_details"), "card"), "capture_before"),
+        created_at=moment(intent, "created"),
         client_secret=SecretStr(secret) if secret else None,
     )
 
@@ -119,6 +131,58 @@ def refund(raw: Json) -> ProviderRefund:
         metadata=_metadata(raw),
         failure_reason=code_of(raw, "failure_reason"),
     )
+
+
+def dispute(raw: Json) -> ProviderDispute:
+    """Raises ``PspOutcomeUnknown``."""
+    currency = _currency(raw)
+    opened_at = moment(raw, "created")
+    if opened_at is None:
+        raise PspOutcomeUnknown("Stripe's answer has no created")
+    return ProviderDispute(
+        id=_required(raw, "id"),
+        status=DISPUTE_STATUSES.get(text(raw, "status") or "", DisputeStatus.UNDER_REVIEW),
+        amount=_amount(raw, "amount", currency, required=True),
+        currency=currency,
+        payment_id=reference(raw, "payment_intent"),
+        livemode=raw.get("livemode") is True,
+        opened_at=opened_at,
+        reason=code_of(raw, "reason"),
+        evidence_due_at=moment(part(raw, "evidence_details"), "due_by"),
+    )
+
+
+def review(raw: Json) -> ProviderReview:
+    """Closed only where Stripe says so outright, and nothing is decided by a word not known here.
+
+    Raises ``PspOutcomeUnknown``.
+    """
+    # Where there is a `closed_reason`, it alone counts: `reason` is the form before it.
+    key = "reason" if raw.get("closed_reason") is None else "closed_reason"
+    reason = code_of(raw, key) if raw.get("open") is False else None
+    return ProviderReview(
+        id=_required(raw, "id"),
+        approved=REVIEW_VERDICTS.get(reason or ""),
+        reason=reason,
+        payment_id=reference(raw, "payment_intent"),
+        livemode=raw.get("livemode") is True,
+    )
+
+
+def items(raw: Json) -> list[Json]:
+    """What a list holds. Raises ``PspOutcomeUnknown`` for what is no list: an empty one would say there is nothing."""
+    data = raw.get("data")
+    if not isinstance(data, list):
+        raise PspOutcomeUnknown("Stripe's answer is not a list")
+    return [item for item in data if isinstance(item, Mapping)]
+
+
+def next_page(raw: Json) -> str | None:
+    """Stripe's cursor is the last object's id. Raises ``PspOutcomeUnknown`` where there is more and no way to it."""
+    if raw.get("has_more") is not True:
+        return None
+    found = items(raw)
+    return _required(found[-1] if found else {}, "id")
 
 
 def risk(charge: Json, *, review: object) -> RiskOutcome | None:
@@ -166,6 +230,15 @@ def text(raw: Json, key: str) -> str | None:
 def whole(raw: Json, key: str) -> int | None:
     value = raw.get(key)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def moment(raw: Json, key: str) -> datetime | None:
+    """From Unix seconds; ``None`` for what is no time that can be told."""
+    seconds = whole(raw, key)
+    try:
+        return datetime.fromtimestamp(seconds, UTC) if seconds else None
+    except (OverflowError, OSError, ValueError):
+        return None
 
 
 def part(raw: Json, key: str) -> Json:

@@ -35,7 +35,7 @@ def parse(body: bytes, headers: Mapping[str, str], *, secrets: Sequence[str]) ->
         raise WebhookRefused("the signature is missing, wrong or too old")
     if not _timely(header):
         raise WebhookRefused("the signature is from the future")
-    return _event(_object(body))
+    return read(_object(body))
 
 
 def _signed(body: bytes, header: str, secret: str) -> bool:
@@ -64,7 +64,8 @@ def _object(body: bytes) -> Json:
     return raw
 
 
-def _event(raw: Json) -> ProviderEvent:
+def read(raw: Json) -> ProviderEvent:
+    """An event whose sender is known: signed, or fetched from the API. Raises ``WebhookRefused``."""
     event_id, kind = text(raw, "id"), text(raw, "type")
     about: Any = part(raw, "data").get("object")
     if event_id is None or kind is None or not isinstance(about, dict):

@@ -134,7 +134,7 @@ def _by_id(service: Callable[[Call, str, Json], Json]) -> Handler:
 _INTENTS = "/v1/payment_intents"
 OPERATIONS: tuple[Operation, ...] = (
     Operation("POST", _INTENTS, specs.INTENT_CREATE, _create_intent),
-    Operation("GET", _INTENTS, specs.LIST_OF_INTENT, _listed("payment_intent", _INTENTS)),
+    Operation("GET", _INTENTS, specs.LIST_INTENTS, _listed("payment_intent", _INTENTS)),
     Operation("GET", _INTENTS + "/{id}", specs.INTENT_RETRIEVE, _retrieve_intent, publishable=True),
     Operation("POST", _INTENTS + "/{id}", specs.INTENT_UPDATE, _by_id(intents.update)),
     Operation("POST", _INTENTS + "/{id}/confirm", specs.INTENT_CONFIRM, _confirm_intent, publishable=True),
@@ -151,10 +151,10 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET", "/v1/payment_methods/{id}", specs.RETRIEVE,
         lambda call, path, _params: methods.resolve(call, path["id"]),
     ),
-    Operation("GET", "/v1/charges", specs.LIST_OF_INTENT, _listed("charge", "/v1/charges")),
+    Operation("GET", "/v1/charges", specs.LIST_CHARGES, _listed("charge", "/v1/charges")),
     Operation("GET", "/v1/charges/{id}", specs.RETRIEVE, _stored("charge")),
     Operation("POST", "/v1/refunds", specs.REFUND_CREATE, lambda call, _path, params: refunds.create(call, params)),
-    Operation("GET", "/v1/refunds", specs.LIST_OF_INTENT, _listed("refund", "/v1/refunds")),
+    Operation("GET", "/v1/refunds", specs.LIST_OF_CHARGE, _listed("refund", "/v1/refunds")),
     Operation("GET", "/v1/refunds/{id}", specs.RETRIEVE, _stored("refund")),
     Operation("POST", "/v1/refunds/{id}", specs.METADATA_UPDATE, _by_id(refunds.update)),
     Operation("GET", "/v1/reviews", specs.LIST, _listed("review", "/v1/reviews")),
@@ -163,7 +163,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "POST", "/v1/reviews/{id}/approve", specs.RETRIEVE,
         lambda call, path, _params: reviews.approve(call, path["id"]),
     ),
-    Operation("GET", "/v1/disputes", specs.LIST_OF_INTENT, _listed("dispute", "/v1/disputes")),
+    Operation("GET", "/v1/disputes", specs.LIST_OF_CHARGE, _listed("dispute", "/v1/disputes")),
     Operation("GET", "/v1/disputes/{id}", specs.RETRIEVE, _stored("dispute")),
     Operation(
         "POST", "/v1/disputes/{id}/close", specs.RETRIEVE,

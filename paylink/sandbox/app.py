@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, Final
 
 import structlog
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from paylink.config import Settings, UnsafeSettings
-from paylink.sandbox import disputes, idempotency, refunds
+from paylink.sandbox import disputes, idempotency, intents, refunds, reviews
 from paylink.sandbox.control import Control, Orders
 from paylink.sandbox.elements import Elements
 from paylink.sandbox.errors import StripeError
@@ -26,6 +27,14 @@ from paylink.sandbox.server import StripeApi
 from paylink.sandbox.store import TABLES, Store, Tx, savepoint
 
 log = structlog.get_logger(__name__)
+
+# What happens at a provider without a call of ours: at its own desk, at a bank, or by the passing of time.
+DEEDS: Final[dict[str, Callable[..., object]]] = {
+    "close_dispute": disputes.close,
+    "set_dispute": disputes.set_status,
+    "close_review": reviews.close,
+    "end_authorization": intents.set_authorization_end,
+}
 
 
 def create_app(settings: Settings) -> Starlette:
@@ -81,6 +90,7 @@ class Sandbox:
             "dispute": disputes.open_for,
             "refund_pending": refunds.settle_pending,
             "refund_failed": refunds.fail,
+            "expire": intents.expire,
         }
         for row in tx.all("SELECT * FROM timers WHERE due <= ? ORDER BY due, seq", time.time()):
             tx.do("DELETE FROM timers WHERE seq = ?", row["seq"])
@@ -98,6 +108,9 @@ class Sandbox:
         wanted = request.query_params.get("payment_intent")
         return JSONResponse(await self.store.run(lambda tx: read_ledger(tx, payment_intent=wanted)))
 
+    def _do(self, deed: Callable[..., object], given: dict[str, Any], tx: Tx) -> None:
+        deed(self.stripe.call(tx), **given)
+
     async def _show_control(self, _request: Request) -> Response:
         return JSONResponse(self.control.orders.model_dump(mode="json"))
 
@@ -114,8 +127,9 @@ class Sandbox:
         if wanted.pop("prune_idempotency", False):
             await self.store.run(lambda tx: idempotency.prune(tx, older_than=-1))
         try:
-            if closing := wanted.pop("close_dispute", None):
-                await self.store.run(lambda tx: disputes.close(self.stripe.call(tx), **closing))
+            for name, deed in DEEDS.items():
+                if given := wanted.pop(name, None):
+                    await self.store.run(partial(self._do, deed, given))
             await self.control.save(self.control.merged(wanted))
         except (ValidationError, StripeError, TypeError) as wrong:
             return JSONResponse({"error": str(wrong)}, 400)

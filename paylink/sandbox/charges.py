@@ -7,7 +7,6 @@ from paylink.sandbox.events import Call, stripe_id
 from paylink.sandbox.store import Json
 
 NOT_SENT = "not_sent_to_network"
-CAPTURE_WINDOW_SECONDS = 7 * 24 * 3600
 
 
 def build(call: Call, intent: Json, method: Json, card: Card, *, authenticated: bool, captured: bool) -> Json:
@@ -121,7 +120,7 @@ def _details(call: Call, intent: Json, method: Json, card: Card, *, authenticate
             "amount_authorized": None if card.decline else intent["amount"],
             "authorization_code": None if card.decline else charge_code(),
             "brand": shown["brand"],
-            "capture_before": call.now + CAPTURE_WINDOW_SECONDS if intent["capture_method"] == "manual" else None,
+            "capture_before": call.now + call.authorization_seconds if intent["capture_method"] == "manual" else None,
             "checks": {
                 "address_line1_check": None,
                 "address_postal_code_check": "pass" if has_zip else None,

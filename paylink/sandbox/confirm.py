@@ -165,6 +165,7 @@ def _charge(call: Call, intent: Json, method: Json, card: Card, *, authenticated
     if manual:
         intent.update(status="requires_capture", amount_capturable=intent["amount"])
         intents.save(call, intent, "payment_intent.amount_capturable_updated")
+        intents.watch_authorization(call, intent)
     else:
         book(call, intent, "captured", intent["amount"], reference=charge["id"])
         intent.update(status="succeeded", amount_received=intent["amount"])

@@ -94,6 +94,7 @@ class Orders(_Strict):
     faults: list[Fault] = []
     dispute_delay_ms: Milliseconds = 2000
     refund_delay_ms: Milliseconds = 2000
+    authorization_s: int = Field(7 * 24 * 3600, ge=0, description="how long an uncaptured authorisation holds")
 
 
 UNKNOWN_ERROR = "An unknown error occurred"
@@ -142,6 +143,10 @@ class Control:
     @property
     def dispute_delay(self) -> float:
         return self.orders.dispute_delay_ms / 1000
+
+    @property
+    def authorization_seconds(self) -> int:
+        return self.orders.authorization_s
 
     @property
     def refund_delay(self) -> float:

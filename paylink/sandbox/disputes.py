@@ -1,5 +1,7 @@
 """Disputes: the payer's bank takes the money back, some seconds after the disputed card has paid."""
 
+import json
+
 from paylink.sandbox import intents, reviews
 from paylink.sandbox.errors import missing
 from paylink.sandbox.events import Call, book, changed, emit, stripe_id
@@ -29,6 +31,18 @@ def open_for(call: Call, charge_id: str) -> None:
     emit(call, "charge.dispute.funds_withdrawn", dispute)
     emit(call, "charge.updated", charge, previous=changed(before, charge))
     reviews.close_open(call, intent, reason="disputed")
+
+
+def set_status(call: Call, dispute_id: str, *, status: str, due_in_s: int | None = None) -> Json:
+    """Whatever the bank and the merchant's answer made of it, short of its end."""
+    dispute = load(call, dispute_id)
+    before = json.loads(json.dumps(dispute))
+    dispute["status"] = status
+    if due_in_s is not None:
+        dispute["evidence_details"]["due_by"] = call.now + due_in_s
+    call.tx.put(dispute)
+    emit(call, "charge.dispute.updated", dispute, previous=changed(before, dispute))
+    return dispute
 
 
 def close(call: Call, dispute_id: str, *, status: str) -> Json:

@@ -22,6 +22,8 @@ class Call:
     sandbox_url: str
     dispute_delay: float = 2.0
     refund_delay: float = 2.0
+    # How long an authorisation holds, as Stripe says for cards that are not present.
+    authorization_seconds: int = 7 * 24 * 3600
     request_id: str | None = None
     idempotency_key: str | None = None
     publishable: bool = False
@@ -67,6 +69,10 @@ def emit(
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json:
     """``previous_attributes``: the old values of what changed."""
     return {name: value for name, value in before.items() if after.get(name) != value}
+
+
+def drop_timer(tx: Tx, name: str, *, target: str) -> None:
+    tx.do("DELETE FROM timers WHERE target = ? AND name = ?", target, name)
 
 
 def set_timer(tx: Tx, name: str, *, target: str, after: float) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 from paylink.kit.crypto import random_text
 from paylink.sandbox import methods, reviews
 from paylink.sandbox.errors import invalid, missing, refused, unexpected_state
-from paylink.sandbox.events import Call, book, changed, emit, set_timer, stripe_id
+from paylink.sandbox.events import Call, book, changed, drop_timer, emit, set_timer, stripe_id
 from paylink.sandbox.store import Json
 
 UPDATABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
@@ -111,6 +111,7 @@ def _take(call: Call, intent: Json, amount: int) -> Json:
     # Stripe counts the released remainder as refunded on the charge, though no refund object is made.
     charge.update(captured=True, amount_captured=amount, amount_refunded=released, balance_transaction=stripe_id("txn"))
     call.tx.put(charge)
+    drop_timer(call.tx, "expire", target=intent["id"])
     book(call, intent, "captured", amount, reference=charge["id"])
     emit(call, "charge.captured", charge, previous=changed(before, charge))
     intent.update(status="succeeded", amount_received=amount, amount_capturable=0)
@@ -125,8 +126,37 @@ def watch_dispute(call: Call, charge: Json) -> None:
         set_timer(call.tx, "dispute", target=charge["id"], after=call.dispute_delay)
 
 
+def watch_authorization(call: Call, intent: Json) -> None:
+    set_timer(call.tx, "expire", target=intent["id"], after=call.authorization_seconds)
+
+
+def set_authorization_end(call: Call, payment_intent: str, in_s: int) -> None:
+    """Lets an uncaptured authorisation end in so many seconds; not in the future: at once."""
+    intent = load(call, payment_intent)
+    if intent["status"] != "requires_capture":
+        raise unexpected_state(intent, verb="expire", legal="expired: requires_capture")
+    charge = call.tx.get(intent["latest_charge"], "charge") or {}
+    charge["payment_method_details"]["card"]["capture_before"] = call.now + in_s
+    call.tx.put(charge)
+    if in_s <= 0:
+        expire(call, payment_intent)
+        return
+    drop_timer(call.tx, "expire", target=payment_intent)
+    set_timer(call.tx, "expire", target=payment_intent, after=in_s)
+
+
+def expire(call: Call, intent_id: str) -> None:
+    """Nobody took the money in time: the bank lets go of it, and Stripe cancels the intent."""
+    if load(call, intent_id)["status"] == "requires_capture":
+        _end(call, intent_id, reason="automatic", kind="charge.expired")
+
+
 def cancel(call: Call, intent_id: str, params: Json) -> Json:
     """Ends an intent that has not taken money; a held amount is released."""
+    return _end(call, intent_id, reason=params.get("cancellation_reason"), kind="charge.refunded")
+
+
+def _end(call: Call, intent_id: str, *, reason: str | None, kind: str) -> Json:
     intent = load(call, intent_id)
     if intent["status"] not in CANCELABLE:
         raise unexpected_state(intent, verb="cancel", legal=f"canceled: {', '.join(CANCELABLE)}")
@@ -134,12 +164,13 @@ def cancel(call: Call, intent_id: str, params: Json) -> Json:
     intent.update(
         status="canceled",
         canceled_at=call.now,
-        cancellation_reason=params.get("cancellation_reason"),
+        cancellation_reason=reason,
         amount_capturable=0,
         next_action=None,
     )
     if held:
-        _release(call, intent)
+        drop_timer(call.tx, "expire", target=intent["id"])
+        _release(call, intent, kind)
     else:
         book(call, intent, "canceled", 0, reference=intent["id"])
     save(call, intent, "payment_intent.canceled")
@@ -147,13 +178,13 @@ def cancel(call: Call, intent_id: str, params: Json) -> Json:
     return intent
 
 
-def _release(call: Call, intent: Json) -> None:
+def _release(call: Call, intent: Json, kind: str) -> None:
     charge = call.tx.get(intent["latest_charge"], "charge") or {}
     before = dict(charge)
     charge.update(refunded=True, amount_refunded=charge["amount"])
     call.tx.put(charge)
     book(call, intent, "canceled", charge["amount"], reference=charge["id"])
-    emit(call, "charge.refunded", charge, previous=changed(before, charge))
+    emit(call, kind, charge, previous=changed(before, charge))
 
 
 def merged_metadata(old: dict[str, str], new: dict[str, str | None]) -> dict[str, str]:

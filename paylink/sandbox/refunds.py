@@ -10,7 +10,7 @@ def create(call: Call, params: Json) -> Json:
     """Refunds a captured charge or a part of it, found by ``payment_intent`` or ``charge``."""
     charge = _charge(call, params)
     intent = intents.load(call, charge["payment_intent"])
-    if charge["disputed"]:
+    if _charged_back(call, charge):
         raise refused(f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed")
     left = _refundable(call, charge)
     if left <= 0:
@@ -31,6 +31,12 @@ def create(call: Call, params: Json) -> Json:
         set_timer(call.tx, f"refund_{behaviour}", target=refund["id"], after=call.refund_delay)
     reviews.close_open(call, intent, reason="refunded_as_fraud" if params.get("reason") == "fraudulent" else "refunded")
     return refund
+
+
+def _charged_back(call: Call, charge: Json) -> bool:
+    """A bank that only asks has taken nothing, and one that lost has given it back."""
+    disputes = call.tx.children(charge["id"], "dispute")
+    return any(dispute["status"] in ("needs_response", "under_review", "lost") for dispute in disputes)
 
 
 def load(call: Call, refund_id: str) -> Json:

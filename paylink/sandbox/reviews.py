@@ -41,6 +41,11 @@ def approve(call: Call, review_id: str) -> Json:
     return _close(call, review, reason="approved")
 
 
+def close(call: Call, review_id: str, *, reason: str) -> Json:
+    """What somebody did at Stripe's own desk. Closing moves no money: whoever holds the intent has to."""
+    return _close(call, load(call, review_id), reason=reason)
+
+
 def close_open(call: Call, intent: Json, *, reason: str) -> None:
     """What ends a payment also ends its review. ``reason``: canceled, refunded, refunded_as_fraud, disputed."""
     review = call.tx.get(intent["review"], "review") if intent["review"] else None

@@ -73,6 +73,7 @@ class StripeApi:
             self._settings.sandbox_url,
             dispute_delay=self._control.dispute_delay,
             refund_delay=self._control.refund_delay,
+            authorization_seconds=self._control.authorization_seconds,
             **fields,
         )
 

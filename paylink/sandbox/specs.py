@@ -197,5 +197,8 @@ _PAGE: dict[str, Check | Shape] = {
     "starting_after": text(),
 }
 LIST = Shape(_PAGE)
-LIST_OF_INTENT = Shape({**_PAGE, "payment_intent": text(), "charge": text(), "customer": text()})
+LIST_INTENTS = Shape({**_PAGE, "customer": text()})
+LIST_CHARGES = Shape({**_PAGE, "payment_intent": text(), "customer": text()})
+# Of refunds and disputes.
+LIST_OF_CHARGE = Shape({**_PAGE, "payment_intent": text(), "charge": text()})
 LIST_EVENTS = Shape({**_PAGE, "type": text(), "types": array(text()), "delivery_success": boolean})

@@ -38,6 +38,8 @@ CREATE INDEX IF NOT EXISTS outbox_lane ON outbox (lane, state);
 CREATE INDEX IF NOT EXISTS outbox_source ON outbox (source);
 CREATE TABLE IF NOT EXISTS timers (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, target TEXT NOT NULL, due REAL NOT NULL);
+CREATE INDEX IF NOT EXISTS timers_due ON timers (due);
+CREATE INDEX IF NOT EXISTS timers_target ON timers (target);
 CREATE TABLE IF NOT EXISTS messages (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, reference TEXT NOT NULL UNIQUE,
   channel TEXT NOT NULL, recipient TEXT NOT NULL, subject TEXT, text TEXT, html TEXT, received_at TEXT NOT NULL,

@@ -23,7 +23,14 @@ def charge(**changes: Any) -> dict[str, Any]:
         },
         "payment_method_details": {
             "type": "card",
-            "card": {"brand": "visa", "last4": "4242", "country": "GB", "fingerprint": "fp1", "three_d_secure": None},
+            "card": {
+                "brand": "visa",
+                "last4": "4242",
+                "country": "GB",
+                "fingerprint": "fp1",
+                "three_d_secure": None,
+                "capture_before": 1_795_604_800,
+            },
         },
         **changes,
     }
@@ -43,6 +50,7 @@ def intent(**changes: Any) -> dict[str, Any]:
         "latest_charge": charge(),
         "last_payment_error": None,
         "client_secret": f"{INTENT}_secret_abc",
+        "created": 1_795_000_000,
         "review": None,
         **changes,
     }
@@ -76,6 +84,40 @@ def refund(**changes: Any) -> dict[str, Any]:
         "currency": "gbp",
         "payment_intent": INTENT,
         "metadata": {"refund_id": "re_1"},
+        **changes,
+    }
+
+
+def dispute(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "du_1Test",
+        "object": "dispute",
+        "status": "needs_response",
+        "amount": 4999,
+        "currency": "gbp",
+        "charge": CHARGE,
+        "payment_intent": INTENT,
+        "created": 1_795_000_000,
+        "livemode": False,
+        "reason": "fraudulent",
+        "is_charge_refundable": False,
+        "evidence_details": {"due_by": 1_795_777_600, "has_evidence": False, "past_due": False, "submission_count": 0},
+        **changes,
+    }
+
+
+def review(**changes: Any) -> dict[str, Any]:
+    return {
+        "id": "prv_1Test",
+        "object": "review",
+        "open": False,
+        "opened_reason": "rule",
+        "closed_reason": "approved",
+        "reason": "approved",
+        "charge": CHARGE,
+        "payment_intent": INTENT,
+        "created": 1_795_000_000,
+        "livemode": False,
         **changes,
     }
 

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from paylink.config import Settings
+from paylink.psp import stripe as stripe_adapter
 from paylink.psp.base import (
     NewPayment,
     ProviderEvent,
@@ -279,3 +281,39 @@ async def test_whole_units(world: World) -> None:
     assert (held.amount, held.amount_capturable, held.currency) == (700, 700, "ISK")
     paid = await world.psp.capture(held.id, amount=700, currency="ISK", idempotency_key="c")
     assert paid.amount_received == 700
+
+
+async def test_lists(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stripe_adapter, "PAGE", 2)
+    made = [(await world.pay(key=f"pay_{number}")).id for number in range(3)][::-1]
+    now = datetime.now(UTC)
+    since, until = now - timedelta(minutes=1), now + timedelta(seconds=1)
+    first = await world.psp.list_payments(since=since, until=until)
+    second = await world.psp.list_payments(since=since, until=until, after=first.next)
+    assert ([one.id for one in (*first.items, *second.items)], second.next) == (made, None)
+    # As much of each as one read would bring.
+    assert list(first.items) == [await world.psp.get_payment(one) for one in made[:2]]
+    assert not (await world.psp.list_payments(since=since - timedelta(hours=1), until=since)).items
+
+    await world.psp.capture(made[0], amount=4999, currency="GBP", idempotency_key="c")
+    back = [
+        await world.psp.refund(made[0], amount=100, currency="GBP", metadata={}, idempotency_key=f"r{number}")
+        for number in range(3)
+    ][::-1]
+    refunds = await world.psp.list_refunds(made[0])
+    rest = await world.psp.list_refunds(made[0], after=refunds.next)
+    assert ([*refunds.items, *rest.items], rest.next) == (back, None)
+    assert not (await world.psp.list_refunds(made[1])).items
+
+
+async def test_lists_what_was_dropped(world: World) -> None:
+    await world.order(webhooks={"drop": 1})
+    created = await world.create()
+    since = datetime.now(UTC) - timedelta(minutes=1)
+    async with asyncio.timeout(SECONDS):
+        while not (lost := await world.psp.list_undelivered(since=since)).items:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
+    assert [(one.type, one.payment_id, one.livemode) for one in lost.items] == [
+        ("payment_intent.created", created.id, False)
+    ]
+    assert not (await world.psp.list_undelivered(since=since + timedelta(hours=1))).items

@@ -4,9 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paylink.kit.money import currencies
-from paylink.psp.base import PspRefused
-from paylink.psp.stripe_currencies import MAXIMUM, MINIMUM, from_provider, to_charge, to_provider
+from paylink.kit.money import MAX_AMOUNT, currencies
+from paylink.psp.base import Charging, PspRefused
+from paylink.psp.stripe_currencies import (
+    CHARGED,
+    MAXIMUM,
+    MINIMUM,
+    charging,
+    from_provider,
+    to_charge,
+    to_provider,
+)
+
+OFFERED = sorted(code for code in currencies() if charging(code))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +68,66 @@ def test_every_minimum_can_be_charged() -> None:
     assert MINIMUM.keys() <= currencies().keys()
     for currency, amount in MINIMUM.items():
         assert to_charge(from_provider(amount, currency), currency) == amount
+
+
+@pytest.mark.parametrize(
+    ("currency", "least", "step", "shift"),
+    [
+        ("GBP", 30, 1, 0),
+        ("JPY", 50, 1, 0),
+        ("KWD", 10, 10, 0),
+        ("ISK", 1, 1, 2),
+        ("UGX", 1, 1, 2),
+        ("MGA", 100, 100, -2),
+        ("HUF", 17_500, 1, 0),
+        ("TWD", 1, 1, 0),
+    ],
+)
+def test_what_can_be_charged_in_our_own_units(currency: str, least: int, step: int, shift: int) -> None:
+    found = charging(currency)
+    assert found
+    assert (found.minimum, found.step, found.shift) == (least, step, shift)
+
+
+@pytest.mark.parametrize("currency", ["IQD", "LYD", "IRR", "KPW", "ANG", "ZZZ", "gbp", ""])
+def test_what_cannot_be_charged_at_all(currency: str) -> None:
+    assert charging(currency) is None
+
+
+def test_the_offer_leaves_out_only_what_stripe_or_iso_does_not_know() -> None:
+    assert len(OFFERED) > 125
+    assert currencies().keys() & CHARGED == set(OFFERED)
+
+
+@pytest.mark.parametrize("currency", OFFERED)
+def test_the_bounds_are_exactly_those_of_a_charge(currency: str) -> None:
+    found = charging(currency)
+    assert found
+    for amount in (found.minimum, found.maximum):
+        assert chargeable(amount, currency)
+        assert found.takes(amount)
+    assert not chargeable(found.minimum - found.step, currency)
+    assert not chargeable(found.maximum + found.step, currency)
+
+
+@given(st.sampled_from(OFFERED), st.integers(-10, MAX_AMOUNT))
+def test_what_is_offered_is_charged_and_read_back_as_the_same(currency: str, amount: int) -> None:
+    found: Charging | None = charging(currency)
+    assert found
+    assert found.takes(amount) == chargeable(amount, currency)
+    if found.takes(amount):
+        sent = to_charge(amount, currency)
+        assert from_provider(sent, currency) == amount
+        # As the provider's script in the browser is told.
+        assert sent * 10 ** max(0, -found.shift) == amount * 10 ** max(0, found.shift)
+
+
+def chargeable(amount: int, currency: str) -> bool:
+    try:
+        to_charge(amount, currency)
+    except PspRefused:
+        return False
+    return True
 
 
 @given(st.sampled_from(sorted(currencies())), st.integers(0, 10**9))

@@ -92,7 +92,7 @@ async def test_no_more_tries_where_stripe_says_so(server: StripeServer, psp: Str
 
 
 async def test_silence_ends_in_time(server: StripeServer) -> None:
-    psp = StripePsp(server.settings, name="stripe", try_seconds=0.1, call_seconds=5)
+    psp = StripePsp(server.settings, name="stripe", try_seconds=0.5, call_seconds=10)
     assert type(await _failure(psp, server, Silence())) is PspOutcomeUnknown
     assert [r.key for r in server.requests] == ["pay_1:create"] * 3
     await psp.close()

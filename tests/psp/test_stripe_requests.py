@@ -1,6 +1,7 @@
 """What goes over the wire, and whether the pinned API version knows every parameter of it."""
 
 import importlib.util
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,10 +11,10 @@ import stripe
 import stripe.params
 
 from paylink.config import StripeSettings
-from paylink.psp.base import NewPayment, ProviderPayment, PspRefused
+from paylink.psp.base import NewPayment, ProviderPayment, PspOutcomeUnknown, PspRefused
 from paylink.psp.stripe import StripePsp
 
-from .payloads import CHARGE, INTENT, charge, intent, refund
+from .payloads import CHARGE, INTENT, charge, dispute, event, intent, refund, review
 from .server import Answer, StripeServer
 
 CHECKER = Path(__file__).parents[3] / "shared" / "tools" / "check_stripe_params.py"
@@ -139,6 +140,23 @@ async def test_reads_a_refund(server: StripeServer, psp: StripePsp) -> None:
     assert server.requests[0].path == "/v1/refunds/re_3Test"
 
 
+@pytest.mark.parametrize(
+    ("call", "object_id", "path", "answer"),
+    [("get_dispute", "du_1Test", "disputes", dispute()), ("get_review", "prv_1Test", "reviews", review())],
+)
+async def test_reads_a_dispute_and_a_review(
+    server: StripeServer, psp: StripePsp, call: str, object_id: str, path: str, answer: dict[str, Any]
+) -> None:
+    server.play(Answer(answer))
+    found = await getattr(psp, call)(object_id)
+    assert (found.id, found.payment_id) == (object_id, INTENT)
+    [request] = server.requests
+    assert (request.method, request.path, request.params) == ("GET", f"/v1/{path}/{object_id}", {})
+    with pytest.raises(PspRefused):
+        await getattr(psp, call)("")
+    assert len(server.requests) == 1
+
+
 async def test_reads_the_charge_apart_where_it_is_only_named(server: StripeServer, psp: StripePsp) -> None:
     blocked = charge(outcome={"type": "blocked", "risk_level": "highest", "reason": "highest_risk_level"})
     named = intent(
@@ -230,3 +248,68 @@ def test_the_page_may_load_the_sandbox_script() -> None:
     assert psp.browser.script_url == "http://127.0.0.1:8002/stripe.js"
     origins = (psp.browser.script_origins, psp.browser.frame_origins, psp.browser.connect_origins)
     assert set(origins) == {("http://127.0.0.1:8002",)}
+
+
+SINCE, UNTIL = datetime.fromtimestamp(1_795_000_000.4, UTC), datetime.fromtimestamp(1_795_003_600.4, UTC)
+
+
+async def test_lists_payments_with_their_charges(server: StripeServer, psp: StripePsp) -> None:
+    odd = intent(id="pi_odd", currency="gold")
+    server.play(Answer({"object": "list", "data": [intent(created=1_795_000_001), odd], "has_more": True}))
+    page = await psp.list_payments(since=SINCE, until=UNTIL, after="pi_before")
+    # What cannot be read does not hide the rest, and is stepped over.
+    assert ([one.id for one in page.items], page.next) == ([INTENT], "pi_odd")
+    assert page.items[0].card
+    assert page.items[0].created_at == datetime.fromtimestamp(1_795_000_001, UTC)
+    [request] = server.requests
+    assert (request.method, request.path) == ("GET", "/v1/payment_intents")
+    assert request.params == {
+        "created[gte]": "1795000000",
+        "created[lt]": "1795003601",
+        "limit": "100",
+        "starting_after": "pi_before",
+        "expand[0]": "data.latest_charge",
+    }
+
+
+async def test_lists_refunds_of_a_payment(server: StripeServer, psp: StripePsp) -> None:
+    server.play(Answer({"object": "list", "data": [refund(), refund(id="re_2")], "has_more": False}))
+    page = await psp.list_refunds(INTENT)
+    assert ([one.id for one in page.items], page.next) == (["re_3Test", "re_2"], None)
+    [request] = server.requests
+    assert (request.path, request.params) == ("/v1/refunds", {"payment_intent": INTENT, "limit": "100"})
+
+
+async def test_lists_what_was_not_delivered(server: StripeServer, psp: StripePsp) -> None:
+    server.play(Answer({"object": "list", "data": [event(intent()), event({}, id=None)], "has_more": False}))
+    psp.account = "acct_ours"
+    page = await psp.list_undelivered(since=SINCE)
+    assert [(one.id, one.payment_id, one.account) for one in page.items] == [("evt_1", INTENT, "acct_ours")]
+    [request] = server.requests
+    assert request.path == "/v1/events"
+    assert request.params == {"created[gte]": "1795000000", "delivery_success": "false", "limit": "100"}
+
+
+@pytest.mark.parametrize("body", [{"object": "list"}, {"data": {}}, {"data": [], "has_more": True}, intent()])
+async def test_what_is_no_list_is_no_answer(server: StripeServer, psp: StripePsp, body: Any) -> None:
+    server.play(Answer(body))
+    with pytest.raises(PspOutcomeUnknown):
+        await psp.list_payments(since=SINCE, until=UNTIL)
+    with pytest.raises(PspOutcomeUnknown):
+        await psp.list_refunds(INTENT)
+    with pytest.raises(PspOutcomeUnknown):
+        await psp.list_undelivered(since=SINCE)
+
+
+async def test_every_parameter_of_the_lists_is_known(server: StripeServer, psp: StripePsp, checker: ModuleType) -> None:
+    calls: list[tuple[str, Any]] = []
+    for name in ("_intents", "_refunds", "_events"):
+        setattr(psp, name, Recorder(getattr(psp, name), calls))
+    server.play(Answer({"object": "list", "data": [], "has_more": False}))
+    await psp.list_payments(since=SINCE, until=UNTIL, after="pi_1")
+    await psp.list_refunds(INTENT, after="re_1")
+    await psp.list_undelivered(since=SINCE, after="evt_1")
+    params = stripe.params
+    kinds = (params.PaymentIntentListParams, params.RefundListParams, params.EventListParams)
+    problems = [checker.check(kind, given) for kind, (_, given) in zip(kinds, calls, strict=True)]
+    assert not any(problems), problems

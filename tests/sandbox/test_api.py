@@ -92,6 +92,11 @@ def test_no_shape_breaks_on_odd_forms(shape: Shape) -> None:
         (specs.INTENT_CANCEL, stripe_params.PaymentIntentCancelParams),
         (specs.REFUND_CREATE, stripe_params.RefundCreateParams),
         (specs.LIST_EVENTS, stripe_params.EventListParams),
+        (specs.LIST_INTENTS, stripe_params.PaymentIntentListParams),
+        (specs.LIST_CHARGES, stripe_params.ChargeListParams),
+        (specs.LIST_OF_CHARGE, stripe_params.RefundListParams),
+        (specs.LIST_OF_CHARGE, stripe_params.DisputeListParams),
+        (specs.LIST, stripe_params.ReviewListParams),
     ],
 )
 def test_no_parameter_is_made_up(shape: Shape, theirs: type) -> None:

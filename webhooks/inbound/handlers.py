@@ -3,13 +3,12 @@
 from datetime import datetime
 
 import structlog
-from sqlalchemy.orm import Session
 
 from paylink.context import Context
 from paylink.delivery import service as deliveries
 from paylink.delivery.states import DeliveryStatus
 from paylink.jobs import TryAgain
-from paylink.payments import refunds
+from paylink.payments import disputes, finding, refunds, review
 from paylink.payments import service as payments
 from paylink.psp.base import PspError, PspRefused, Subject
 from webhooks.inbound import inbox
@@ -38,40 +37,32 @@ async def handle(ctx: Context, inbound_id: str) -> None:
 
 
 async def _from_psp(ctx: Context, summary: dict[str, str]) -> None:
-    subject = Subject(summary["subject"])
-    if subject is Subject.REFUND:
-        await _refund(ctx, summary.get("object_id"))
-    psp_payment_id = summary.get("payment_id")
-    if psp_payment_id is None or subject is Subject.OTHER:
-        return
-    payment_id = await ctx.db.read(lambda session: payments.by_psp_id(session, psp_payment_id))
-    if payment_id is None:
-        # Told before we have stored our own answer, or of an account shared with other systems.
-        payment_id = await _by_metadata(ctx, psp_payment_id)
+    """The objects are read anew. A kind that is not known here, or an object without an id, is nothing to work on."""
+    object_id, payment_id = summary.get("object_id"), summary.get("payment_id")
+    match Subject(summary["subject"]):
+        case Subject.PAYMENT if payment_id:
+            await _payment(ctx, payment_id)
+        case Subject.REFUND if object_id:
+            await refunds.refresh(ctx, object_id)
+        case Subject.DISPUTE if object_id:
+            await disputes.refresh(ctx, object_id)
+        case Subject.REVIEW if object_id:
+            await _review(ctx, object_id)
+
+
+async def _payment(ctx: Context, psp_payment_id: str) -> str | None:
+    """Ours, settled; ``None`` for one of another system on the same account."""
+    payment_id = await finding.ours(ctx, psp_payment_id)
     if payment_id is not None:
         await payments.refresh(ctx, payment_id)
+    return payment_id
 
 
-async def _by_metadata(ctx: Context, psp_payment_id: str) -> str | None:
-    theirs = await ctx.psp.get_payment(psp_payment_id)
-    claimed = theirs.metadata.get("payment_id")
-    if claimed is None:
-        return None
-
-    def adopt(session: Session) -> str | None:
-        return payments.adopt(session, claimed, psp_payment_id)
-
-    return await ctx.db.transact(adopt)
-
-
-async def _refund(ctx: Context, psp_refund_id: str | None) -> None:
-    if psp_refund_id is None or not psp_refund_id.startswith("re_"):
-        return
-    refund_id = await ctx.db.read(lambda session: refunds.by_psp_id(session, psp_refund_id))
-    if refund_id is None:
-        return
-    theirs = await ctx.psp.get_refund(psp_refund_id)
-    await ctx.db.transact(lambda session: refunds.settle_refund(session, refund_id, theirs))
+async def _review(ctx: Context, psp_review_id: str) -> None:
+    theirs = await ctx.psp.get_review(psp_review_id)
+    payment_id = await _payment(ctx, theirs.payment_id) if theirs.payment_id else None
+    if payment_id is not None:
+        await review.closed_at_provider(ctx, payment_id, theirs)
 
 
 async def _from_carrier(ctx: Context, summary: dict[str, str]) -> None:

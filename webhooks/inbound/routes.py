@@ -1,6 +1,6 @@
 """``/webhooks/…``: verify over the raw body, store once, acknowledge. The work comes after, in a job."""
 
-from typing import Final
+from collections.abc import Callable
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -10,16 +10,15 @@ from sqlalchemy.orm import Session
 from paylink.context import Context, Ctx
 from paylink.delivery.base import CallbackRefused, Carrier, Report
 from paylink.errors import BadRequest, NotFound
-from paylink.psp.base import ProviderEvent, WebhookRefused
+from paylink.psp.base import WebhookRefused
 from webhooks.inbound import inbox
+from webhooks.inbound.inbox import MAX_ID
 
 log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/webhooks", tags=["Callbacks"])
 
 received = Counter("paylink_webhooks_received_total", "Callbacks accepted, by source", ["source", "repeat"])
 refused = Counter("paylink_webhooks_refused_total", "Callbacks refused for a bad signature or form", ["source"])
-
-MAX_ID: Final = 255
 
 
 @router.post("/psp/{provider}", summary="Callbacks of the payment provider")
@@ -30,7 +29,11 @@ async def from_psp(provider: str, request: Request, ctx: Ctx) -> Response:
         event = ctx.psp.parse_webhook(await request.body(), dict(request.headers))
     except WebhookRefused as error:
         raise _refuse(f"psp:{provider}", str(error)) from None
-    await _store(ctx, source=f"psp:{provider}", external_id=event.id, kind=event.type, summary=_psp_summary(event))
+    source = inbox.source_of(ctx.psp)
+    if (why := inbox.foreign(ctx.psp, event)) is not None:
+        inbox.ignored.labels(source, why).inc()
+        log.warning("webhook_ignored", source=source, why=why, external_id=event.id)
+    await _store(ctx, source, event.id, lambda session: inbox.store_event(session, ctx.jobs, ctx.psp, event))
     return Response(status_code=200)
 
 
@@ -45,25 +48,26 @@ async def from_carrier(provider: str, request: Request, ctx: Ctx) -> Response:
     except CallbackRefused as error:
         raise _refuse(f"messaging:{provider}", str(error)) from None
     for report in reports:
+        source = f"messaging:{provider}"
         await _store(
             ctx,
-            source=f"messaging:{provider}",
-            external_id=report.id,
-            kind=f"delivery.{report.status}",
-            summary=_report_summary(report),
+            source,
+            report.id,
+            lambda session, report=report, source=source: inbox.store(  # type: ignore[misc]
+                session,
+                ctx.jobs,
+                source=source,
+                external_id=report.id,
+                kind=f"delivery.{report.status}",
+                summary=_report_summary(report),
+            ),
         )
     return Response(status_code=200)
 
 
-async def _store(ctx: Context, *, source: str, external_id: str, kind: str, summary: dict[str, str]) -> None:
+async def _store(ctx: Context, source: str, external_id: str, work: Callable[[Session], bool]) -> None:
     if not 0 < len(external_id) <= MAX_ID:
         raise _refuse(source, "no usable event id")
-
-    def work(session: Session) -> bool:
-        return inbox.store(
-            session, ctx.jobs, source=source, external_id=external_id, kind=kind[:MAX_ID], summary=summary
-        )
-
     new = await ctx.db.transact(work)
     received.labels(source, "no" if new else "yes").inc()
 
@@ -72,16 +76,6 @@ def _refuse(source: str, why: str) -> BadRequest:
     refused.labels(source).inc()
     log.warning("webhook_refused", source=source, why=why)
     return BadRequest("The signature or the form of this callback is not right", code="callback_refused")
-
-
-def _psp_summary(event: ProviderEvent) -> dict[str, str]:
-    """Only ids: the handler reads the objects anew and believes nothing else."""
-    known = {
-        "subject": event.subject.value,
-        "payment_id": event.payment_id,
-        "object_id": event.object_id,
-    }
-    return {name: value for name, value in known.items() if value is not None}
 
 
 def _report_summary(report: Report) -> dict[str, str]:
