@@ -1,7 +1,10 @@
 import { Route, Switch, useLocation, useRoute } from "wouter";
 import { NewLinkPage } from "./create/NewLinkPage";
+import { DisputesPage } from "./disputes/DisputesPage";
 import { LinkPage } from "./link/LinkPage";
+import { PaymentRedirect } from "./link/PaymentRedirect";
 import { LinksPage } from "./links/LinksPage";
+import { AuditPage } from "./settings/AuditPage";
 import { SettingsPage } from "./settings/SettingsPage";
 import { useStream } from "./stream/useStream";
 import { Boundary } from "./ui/Boundary";
@@ -12,15 +15,19 @@ import { Shell } from "./ui/Shell";
 export function Console() {
   const [, params] = useRoute("/links/:id");
   const [location] = useLocation();
-  const connection = useStream(params && params.id !== "new" ? params.id : null);
+  const link = params && params.id !== "new" ? params.id : null;
+  const connection = useStream(link);
   return (
-    <Shell connection={connection}>
+    <Shell connection={connection} narrowed={link !== null}>
       <Boundary key={location}>
         <Switch>
           <Route path="/" component={LinksPage} />
           <Route path="/links/new" component={NewLinkPage} />
           <Route path="/links/:id">{({ id }) => <LinkPage key={id} id={id} />}</Route>
+          <Route path="/payments/:id">{({ id }) => <PaymentRedirect key={id} id={id} />}</Route>
+          <Route path="/disputes" component={DisputesPage} />
           <Route path="/settings" component={SettingsPage} />
+          <Route path="/settings/audit" component={AuditPage} />
           <Route>
             <NotFound />
           </Route>

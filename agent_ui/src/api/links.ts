@@ -32,6 +32,9 @@ export const createLink = (body: LinkDraft, key: string): Promise<Link> =>
 export const cancelLink = (link: string): Promise<Link> =>
   take(client.POST("/v1/payment_links/{link_id}/cancel", { params: { path: { link_id: link } } }));
 
+export const unlockLink = (link: string): Promise<Link> =>
+  take(client.POST("/v1/payment_links/{link_id}/unlock", { params: { path: { link_id: link } } }));
+
 /** The whole log, page by page: a link has tens of events, rarely more. */
 export async function listEvents(link: string): Promise<LinkEvent[]> {
   const all: LinkEvent[] = [];

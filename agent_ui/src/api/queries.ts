@@ -1,8 +1,9 @@
 /** Names of what TanStack Query holds, and the hooks that read it. */
 import { skipToken, useInfiniteQuery, useQuery } from "@tanstack/react-query";
-import { getMe, listApiKeys, listCurrencies } from "./account";
+import { getMe, listApiKeys, listAuditEntries, listCurrencies } from "./account";
 import { getLink, type LinkFilter, listEvents, listLinks, listPayments } from "./links";
-import type { LinkEvent } from "./types";
+import { getPayment, listDisputes, listRefunds } from "./payments";
+import type { LinkEvent, Page, Payment } from "./types";
 
 export const keys = {
   me: ["me"] as const,
@@ -13,6 +14,11 @@ export const keys = {
   link: (id: string) => ["link", id] as const,
   events: (id: string) => ["link", id, "events"] as const,
   payments: (id: string) => ["link", id, "payments"] as const,
+  refundsOf: (id: string) => ["link", id, "refunds"] as const,
+  refunds: (id: string, payment: string) => ["link", id, "refunds", payment] as const,
+  payment: (id: string) => ["payment", id] as const,
+  disputes: ["disputes"] as const,
+  audit: ["audit"] as const,
   /** What the stream has told of a link since the page was opened. */
   live: (id: string) => ["live", id] as const,
   /** Addresses from creating answers: delivery id → URL. Only in this tab's memory, the API shows them once. */
@@ -27,12 +33,14 @@ export const useCurrencies = () =>
 
 export const useApiKeys = () => useQuery({ queryKey: keys.apiKeys, queryFn: listApiKeys });
 
+const nextPage = (page: Page<{ id: string }>) => (page.has_more ? page.data.at(-1)?.id : undefined);
+
 export const useLinks = (filter: LinkFilter) =>
   useInfiniteQuery({
     queryKey: keys.list(filter),
     queryFn: ({ pageParam }) => listLinks(filter, pageParam),
     initialPageParam: undefined as string | undefined,
-    getNextPageParam: (page) => (page.has_more ? page.data.at(-1)?.id : undefined),
+    getNextPageParam: nextPage,
     placeholderData: (previous) => previous,
   });
 
@@ -43,6 +51,30 @@ export const useEventSnapshot = (id: string) =>
 
 export const usePayments = (id: string) =>
   useQuery({ queryKey: keys.payments(id), queryFn: () => listPayments(id) });
+
+/** Only of a payment that has money to give back. */
+export const useRefunds = ({ id, payment_link: link, amount_captured: captured }: Payment) =>
+  useQuery({ queryKey: keys.refunds(link, id), queryFn: captured > 0 ? () => listRefunds(id) : skipToken });
+
+export const usePayment = (id: string) =>
+  useQuery({ queryKey: keys.payment(id), queryFn: () => getPayment(id) });
+
+export const useDisputes = () =>
+  useInfiniteQuery({
+    queryKey: keys.disputes,
+    queryFn: ({ pageParam }) => listDisputes(pageParam),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: nextPage,
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+
+export const useAudit = () =>
+  useInfiniteQuery({
+    queryKey: keys.audit,
+    queryFn: ({ pageParam }) => listAuditEntries(pageParam),
+    initialPageParam: undefined as string | undefined,
+    getNextPageParam: nextPage,
+  });
 
 export const useLiveEvents = (id: string) =>
   useQuery<LinkEvent[]>({ queryKey: keys.live(id), queryFn: skipToken });

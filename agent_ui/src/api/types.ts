@@ -11,10 +11,15 @@ export type LinkDraft = Schemas["CreateLink"];
 export type Delivery = Schemas["DeliveryOut"];
 export type ChannelName = Delivery["channel"];
 export type Payment = Schemas["PaymentOut"];
+export type Refund = Schemas["RefundOut"];
+export type Dispute = Schemas["DisputeOut"];
+export type Receipt = NonNullable<Payment["receipt"]>;
+export type LinkLock = NonNullable<Link["lock"]>;
 export type LinkEvent = Schemas["EventOut"];
 export type Preview = Schemas["PreviewOut"];
 export type PreviewRequest = Schemas["PreviewIn"];
 export type ApiKey = Schemas["ApiKeyOut"];
+export type AuditEntry = Schemas["AuditEntryOut"];
 
 export interface Page<T> {
   data: T[];

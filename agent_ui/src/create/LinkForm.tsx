@@ -3,10 +3,10 @@ import { type SubmitEvent, useEffect, useRef, useState } from "react";
 import { Link } from "wouter";
 import { ApiError, messageOf } from "../api/problem";
 import type { Currency } from "../api/types";
-import { parseAmount } from "../money/money";
+import { type Parsed, parseAmount } from "../money/money";
 import { Icon } from "../ui/icons";
 import { CustomerFields } from "./CustomerFields";
-import { emptyValues, findMistakes, sortErrors, toDraft } from "./draft";
+import { emptyValues, findMistakes, minimumOf, sortErrors, toDraft } from "./draft";
 import { LinkFormProvider, useLinkForm } from "./form";
 import { firstCurrency, rememberCurrency } from "./lastCurrency";
 import { MessagePreviews } from "./MessagePreviews";
@@ -46,14 +46,15 @@ export function LinkForm({ currencies }: { currencies: Currency[] }) {
     const currency = currencies.find(({ code }) => code === values.currency);
     if (!currency) return;
     const amount = parseAmount(values.amount, currency);
-    const mistakes = findMistakes(values, amount.ok ? null : amount.message, Date.now());
+    const minimum = minimumOf(values, currency, amount);
+    const mistakes = findMistakes(values, messageFor(amount), Date.now(), messageFor(minimum));
     if (!amount.ok || Object.keys(mistakes).length > 0) {
       refuse(mistakes, []);
       return;
     }
     setTrouble([]);
     rememberCurrency(values.currency);
-    create.mutate(toDraft(values, amount.minor));
+    create.mutate(toDraft(values, amount.minor, minimum?.ok ? minimum.minor : undefined));
   };
 
   return (
@@ -84,6 +85,8 @@ export function LinkForm({ currencies }: { currencies: Currency[] }) {
     </LinkFormProvider>
   );
 }
+
+const messageFor = (parsed: Parsed | null) => (parsed && !parsed.ok ? parsed.message : null);
 
 function Trouble({ lines }: { lines: string[] }) {
   if (lines.length === 0) return null;

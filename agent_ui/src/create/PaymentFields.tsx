@@ -1,4 +1,4 @@
-import { Grid, NativeSelect, Stack, TextInput } from "@mantine/core";
+import { Checkbox, Grid, NativeSelect, Stack, TextInput } from "@mantine/core";
 import type { Currency } from "../api/types";
 import { example, formatAmount, parseAmount } from "../money/money";
 import { CUSTOM_EXPIRY, EXPIRIES } from "./draft";
@@ -7,7 +7,7 @@ import { useLinkFormContext } from "./form";
 
 export function PaymentFields({ currencies }: { currencies: Currency[] }) {
   const form = useLinkFormContext();
-  const { amount, currency: code, expiry } = form.values;
+  const { amount, currency: code, expiry, parts } = form.values;
   const currency = currencies.find((one) => one.code === code);
   const exponent = currency?.exponent ?? 0;
   return (
@@ -34,6 +34,12 @@ export function PaymentFields({ currencies }: { currencies: Currency[] }) {
           </NativeSelect>
         </Grid.Col>
       </Grid>
+      <Checkbox
+        label="Allow paying in parts"
+        description="The customer chooses how much to pay now and pays the rest later"
+        {...form.getInputProps("parts", { type: "checkbox" })}
+      />
+      {parts && currency && <MinimumField currency={currency} />}
       <TextInput
         label="Description"
         placeholder="What the customer pays for"
@@ -53,6 +59,24 @@ export function PaymentFields({ currencies }: { currencies: Currency[] }) {
         </Grid.Col>
       </Grid>
     </Fieldset>
+  );
+}
+
+/** The least that may be paid at once. */
+function MinimumField({ currency }: { currency: Currency }) {
+  const form = useLinkFormContext();
+  const parsed = parseAmount(form.values.minimum, currency);
+  const minimum = parsed.ok ? formatAmount(parsed.minor, currency.code, currency.exponent) : null;
+  return (
+    <TextInput
+      label="At least"
+      inputMode={currency.exponent > 0 ? "decimal" : "numeric"}
+      placeholder={example(currency.exponent)}
+      autoComplete="off"
+      description={minimum ? `Each payment is ${minimum} or more` : "The least that can be paid at once"}
+      inputWrapperOrder={["label", "input", "description", "error"]}
+      {...form.getInputProps("minimum")}
+    />
   );
 }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { emptyValues, fieldOf, findMistakes, sortErrors, toDraft, type Values } from "./draft";
+import { type Parsed, parseAmount, type Unit } from "../money/money";
+import { emptyValues, fieldOf, findMistakes, minimumOf, sortErrors, toDraft, type Values } from "./draft";
 
 const values = (changes: Partial<Values> = {}): Values => ({ ...emptyValues("GBP"), ...changes });
 const customer = { ...emptyValues("GBP").customer, name: " Ada ", phone: "+447700900123" };
@@ -24,6 +25,39 @@ describe("toDraft", () => {
     const draft = toDraft(values({ expiry: "custom", expiresAt: "2030-05-01T12:00" }), 1);
     expect(draft.expires_in).toBeUndefined();
     expect(draft.expires_at).toBe(new Date("2030-05-01T12:00").toISOString());
+  });
+});
+
+describe("paying in parts", () => {
+  const gbp: Unit = { code: "GBP", exponent: 2, max_amount: 99_999_999, min_amount: 30, step: 1 };
+  const amount: Parsed = { ok: true, minor: 4999 };
+  const minimum = (text: string, unit = gbp) => {
+    const found = minimumOf(values({ parts: true, minimum: text }), unit, amount);
+    return found?.ok ? found.minor : found?.message;
+  };
+
+  it("sends the least that may be paid at once", () => {
+    expect(minimum("10")).toBe(1000);
+    expect(minimum("49.99")).toBe(4999);
+    expect(toDraft(values({ parts: true }), 4999, 1000).minimum_amount).toBe(1000);
+    expect(toDraft(values(), 4999).minimum_amount).toBeUndefined();
+  });
+
+  it("asks for an amount that fits, in the currency's decimals", () => {
+    const kwd: Unit = { code: "KWD", exponent: 3, max_amount: 99_999_990, min_amount: 10, step: 10 };
+    expect(minimum("")).toMatch(/Enter an amount/);
+    expect(minimum("50")).toMatch(/At most the whole £49.99/);
+    expect(minimum("0.29")).toMatch(/least is £0.30/);
+    expect(minimum("1.005")).toMatch(/2 decimals/);
+    expect(minimum("1.005", kwd)).toMatch(/steps of 0.010/);
+    expect(minimum("1.01", kwd)).toBe(1010);
+  });
+
+  it("wants no minimum of a link that is paid in one sum, nor before there is an amount", () => {
+    expect(minimumOf(values({ minimum: "10" }), gbp, amount)).toBeNull();
+    expect(minimumOf(values({ parts: true }), gbp, parseAmount("", gbp))).toBeNull();
+    expect(findMistakes(values(), null, 0, "At most")).toEqual({ minimum: "At most" });
+    expect(fieldOf("minimum_amount", [])).toBe("minimum");
   });
 });
 

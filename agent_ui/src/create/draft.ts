@@ -1,11 +1,15 @@
 /** The new-link form's values, what they become on the wire, and where the API's complaints belong. */
 import type { FieldError } from "../api/problem";
 import type { ChannelName, LinkDraft } from "../api/types";
+import { formatAmount, type Parsed, parseAmount, type Unit } from "../money/money";
 import { CHANNELS } from "../ui/channels";
 
 export interface Values {
   amount: string;
   currency: string;
+  /** Whether the customer may pay in parts, each of `minimum` or more. */
+  parts: boolean;
+  minimum: string;
   description: string;
   reference: string;
   customer: { name: string; phone: string; email: string; locale: string; external_id: string };
@@ -29,6 +33,8 @@ export const EXPIRIES = [
 export const emptyValues = (currency: string): Values => ({
   amount: "",
   currency,
+  parts: false,
+  minimum: "",
   description: "",
   reference: "",
   customer: { name: "", phone: "", email: "", locale: "", external_id: "" },
@@ -51,11 +57,12 @@ export function addressFor(channel: ChannelName, customer: Values["customer"]): 
   return kind ? filled(customer[kind]) : undefined;
 }
 
-export function toDraft(values: Values, minor: number): LinkDraft {
+export function toDraft(values: Values, minor: number, minimum?: number): LinkDraft {
   const custom = values.expiry === CUSTOM_EXPIRY;
   return {
     amount: minor,
     currency: values.currency,
+    minimum_amount: minimum,
     description: filled(values.description),
     reference: filled(values.reference),
     customer: customerOf(values),
@@ -65,7 +72,19 @@ export function toDraft(values: Values, minor: number): LinkDraft {
   };
 }
 
+/** The least that may be paid at once: null where it is all or nothing. It cannot be judged without the amount. */
+export function minimumOf(values: Values, currency: Unit, amount: Parsed): Parsed | null {
+  if (!values.parts || !amount.ok) return null;
+  const minimum = parseAmount(values.minimum, currency);
+  if (minimum.ok && minimum.minor > amount.minor) {
+    const most = formatAmount(amount.minor, currency.code, currency.exponent);
+    return { ok: false, message: `At most the whole ${most}` };
+  }
+  return minimum;
+}
+
 const RENAMED: Record<string, string> = {
+  minimum_amount: "minimum",
   expires_in: "expiry",
   expires_at: "expiresAt",
   deliver: "channels",
@@ -73,6 +92,7 @@ const RENAMED: Record<string, string> = {
 const FIELDS = new Set([
   "amount",
   "currency",
+  "minimum",
   "description",
   "reference",
   "expiry",
@@ -113,9 +133,11 @@ export function findMistakes(
   values: Values,
   amountError: string | null,
   now: number,
+  minimumError: string | null = null,
 ): Record<string, string> {
   const mistakes: Record<string, string> = {};
   if (amountError) mistakes.amount = amountError;
+  if (minimumError) mistakes.minimum = minimumError;
   if (values.expiry === CUSTOM_EXPIRY && !(Date.parse(values.expiresAt) > now)) {
     mistakes.expiresAt = "Choose a time that is still to come";
   }

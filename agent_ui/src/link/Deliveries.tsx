@@ -9,12 +9,13 @@ import { Panel } from "../ui/Panel";
 import { DeliveryBadge } from "../ui/StatusBadge";
 import { RelativeTime } from "../ui/Time";
 import classes from "./link.module.css";
+import { isOpen } from "./open";
 import { QrButton } from "./Qr";
 import { SendAgain } from "./SendAgain";
 
 export function Deliveries({ link }: { link: Link }) {
   const [opened, dialog] = useDisclosure();
-  const action = link.status === "active" && (
+  const action = isOpen(link) && (
     <Button size="compact-sm" variant="light" onClick={dialog.open}>
       Send again
     </Button>
@@ -38,7 +39,6 @@ export function Deliveries({ link }: { link: Link }) {
 
 function Row({ delivery, link }: { delivery: Delivery; link: Link }) {
   const url = useHandouts(link.id).data?.[delivery.id];
-  const active = link.status === "active";
   return (
     <li>
       <Group justify="space-between" wrap="nowrap" align="flex-start">
@@ -62,7 +62,7 @@ function Row({ delivery, link }: { delivery: Delivery; link: Link }) {
           {sentenceCase(inWords(delivery.failure_reason))}
         </Text>
       )}
-      {active && delivery.channel === "qr" && (
+      {isOpen(link) && delivery.channel === "qr" && (
         <Group mt={6}>
           <QrButton link={link.id} delivery={delivery.id} />
         </Group>

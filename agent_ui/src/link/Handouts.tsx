@@ -7,12 +7,13 @@ import { LINK_ITSELF } from "../create/useCreate";
 import { CopyButton } from "../ui/CopyButton";
 import { Panel } from "../ui/Panel";
 import { withAddress } from "./message";
+import { isOpen } from "./open";
 import { QrImage } from "./Qr";
 
 /** What the agent hands over: addresses to paste and codes to scan. An address is known only where it was just made. */
 export function Handouts({ link }: { link: Link }) {
   const urls = useHandouts(link.id).data ?? {};
-  if (link.status !== "active") return null;
+  if (!isOpen(link)) return null;
   const chat = link.deliveries.findLast(({ id, channel }) => channel === "chat" && urls[id]);
   const qr = link.deliveries.findLast(({ id, channel }) => channel === "qr" && urls[id]);
   const url = chat ? urls[chat.id] : link.deliveries.length === 0 ? urls[LINK_ITSELF] : undefined;
@@ -55,7 +56,7 @@ function Address({ link, url }: { link: Link; url: string }) {
 function useMessage(link: Link, url: string): string | null {
   const body: PreviewRequest = {
     channel: "chat",
-    amount: link.amount,
+    amount: link.amount - link.amount_paid,
     currency: link.currency,
     description: link.description,
     reference: link.reference,

@@ -9,14 +9,18 @@ import { ErrorNote } from "../ui/ErrorNote";
 import { Icon } from "../ui/icons";
 import { NotFound } from "../ui/NotFound";
 import { Page } from "../ui/Page";
-import { LINK_STATUS, LinkBadge } from "../ui/StatusBadge";
+import { LINK_STATUS, LinkBadge, LockedBadge } from "../ui/StatusBadge";
 import { Advice } from "./Advice";
 import { CancelButton } from "./CancelButton";
 import { Deliveries } from "./Deliveries";
 import { Details } from "./Details";
 import { Handouts } from "./Handouts";
 import { HeldPayment } from "./HeldPayment";
+import { LateMoney } from "./LateMoney";
 import classes from "./link.module.css";
+import { isLocked } from "./lock";
+import { Locked } from "./Locked";
+import { isOpen } from "./open";
 import { Payments } from "./Payments";
 import { Progress } from "./Progress";
 import { Timeline } from "./Timeline";
@@ -57,10 +61,17 @@ function Loaded({ link }: { link: Link }) {
           <Group gap="sm" component="span">
             {amount}
             <LinkBadge status={link.status} />
+            {isLocked(link) && <LockedBadge />}
           </Group>
         }
-        actions={link.status === "active" && <CancelButton link={link} />}
+        actions={isOpen(link) && <CancelButton link={link} />}
       >
+        {link.amount_paid > 0 && link.amount_paid < link.amount && (
+          <Text mt={-14} mb="md" fw={600}>
+            {money(link.amount_paid, link.currency)} paid,{" "}
+            {money(link.amount - link.amount_paid, link.currency)} left
+          </Text>
+        )}
         {about && (
           <Text c="dimmed" mt={-14} mb="md">
             {about}
@@ -68,7 +79,9 @@ function Loaded({ link }: { link: Link }) {
         )}
         <Stack gap="md" mb="lg">
           <Advice events={timeline.events} />
-          <HeldPayment payments={payments.data ?? []} />
+          <Locked link={link} />
+          <LateMoney payments={payments.data ?? []} />
+          <HeldPayment payments={payments.data ?? []} events={timeline.events} />
           <Progress events={timeline.events} />
         </Stack>
         <div className={classes.columns}>

@@ -1,5 +1,6 @@
 import { Button, Group, Skeleton, Stack, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
+import { useRefunds } from "../api/queries";
 import type { Payment } from "../api/types";
 import { useMoney } from "../money/useMoney";
 import { brandName, inWords, sentenceCase } from "../stream/facts";
@@ -7,8 +8,12 @@ import { ErrorNote } from "../ui/ErrorNote";
 import { Panel } from "../ui/Panel";
 import { PaymentBadge } from "../ui/StatusBadge";
 import { RelativeTime } from "../ui/Time";
+import { Disputes } from "./Disputes";
 import classes from "./link.module.css";
+import { ReceiptNote } from "./ReceiptNote";
 import { Refund } from "./Refund";
+import { refundable } from "./refundable";
+import { Refunds } from "./Refunds";
 
 interface PaymentsProps {
   payments: Payment[] | undefined;
@@ -37,7 +42,8 @@ export function Payments({ payments, error }: PaymentsProps) {
 function Row({ payment }: { payment: Payment }) {
   const money = useMoney();
   const [opened, dialog] = useDisclosure();
-  const refundable = payment.status === "succeeded" ? payment.amount - payment.amount_refunded : 0;
+  const refunds = useRefunds(payment);
+  const left = refundable(payment, refunds.data ?? []);
   return (
     <li>
       <Group justify="space-between" wrap="nowrap" align="flex-start">
@@ -57,17 +63,26 @@ function Row({ payment }: { payment: Payment }) {
           {sentenceCase(inWords(payment.decline_code))}
         </Text>
       )}
+      {payment.late && (
+        <Text size="sm" mt={4}>
+          Arrived after the link had ended
+        </Text>
+      )}
       {payment.amount_refunded > 0 && (
         <Text size="sm" mt={4}>
           {money(payment.amount_refunded, payment.currency)} refunded
         </Text>
       )}
-      {refundable > 0 && (
+      {payment.receipt && <ReceiptNote receipt={payment.receipt} />}
+      <Refunds refunds={refunds.data ?? []} />
+      <Disputes disputes={payment.disputes} />
+      <ErrorNote error={refunds.error} retry={() => void refunds.refetch()} />
+      {left > 0 && (
         <Button size="compact-sm" variant="default" mt={6} onClick={dialog.open}>
           Refund
         </Button>
       )}
-      <Refund payment={payment} refundable={refundable} opened={opened} onClose={dialog.close} />
+      <Refund payment={payment} refundable={left} opened={opened} onClose={dialog.close} />
     </li>
   );
 }

@@ -1,4 +1,4 @@
-import { TextInput } from "@mantine/core";
+import { Button, TextInput } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { SubmitKey } from "../api/keys";
@@ -8,6 +8,7 @@ import { useCurrencies } from "../api/queries";
 import type { Payment } from "../api/types";
 import { formatAmount, parseAmount, toDecimal } from "../money/money";
 import { Confirm } from "../ui/Confirm";
+import { ReasonInput } from "../ui/ReasonInput";
 
 interface RefundProps {
   payment: Payment;
@@ -60,8 +61,20 @@ export function Refund({ payment, refundable, opened, onClose }: RefundProps) {
         value={text}
         error={fault}
         onChange={(event) => setTyped(event.currentTarget.value)}
+        inputWrapperOrder={["label", "description", "input", "error"]}
+        rightSectionWidth={72}
+        rightSection={
+          <Button
+            size="compact-xs"
+            variant="light"
+            onClick={() => setTyped(null)}
+            aria-label={`Full amount, ${most}`}
+          >
+            Full
+          </Button>
+        }
       />
-      <TextInput label="Reason" value={reason} onChange={(event) => setReason(event.currentTarget.value)} />
+      <ReasonInput value={reason} onChange={setReason} />
     </Confirm>
   );
 }

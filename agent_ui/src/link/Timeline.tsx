@@ -4,6 +4,7 @@ import { useMoney } from "../money/useMoney";
 import { factsOf, inWords, sentenceCase } from "../stream/facts";
 import { tell } from "../stream/sentences";
 import { ErrorNote } from "../ui/ErrorNote";
+import { Icon } from "../ui/icons";
 import { Panel } from "../ui/Panel";
 import { RelativeTime } from "../ui/Time";
 import { absoluteTime, clockTime } from "../ui/time";
@@ -46,9 +47,11 @@ export function Timeline({ events, pending, error }: TimelineProps) {
 function Entry({ event }: { event: LinkEvent }) {
   const money = useMoney();
   const told = tell(event.type, factsOf(event.data, money));
-  if (!told) return null;
   return (
     <li className={classes.event} data-tone={told.tone} data-type={event.type}>
+      <span className={classes.mark} data-icon={told.icon ?? undefined}>
+        {told.icon && <Icon name={told.icon} size={13} />}
+      </span>
       <Stack gap={2}>
         <Group justify="space-between" wrap="nowrap" align="baseline" gap="sm">
           <Text size="sm" fw={550} className={classes.text}>

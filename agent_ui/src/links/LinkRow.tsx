@@ -2,11 +2,12 @@ import { Text } from "@mantine/core";
 import { Link } from "wouter";
 import { useLiveEvents } from "../api/queries";
 import type { Delivery, Link as PaymentLink } from "../api/types";
+import { isLocked } from "../link/lock";
 import { useMoney } from "../money/useMoney";
 import { factsOf } from "../stream/facts";
 import { tell } from "../stream/sentences";
 import { channelPhrase } from "../ui/channels";
-import { LinkBadge } from "../ui/StatusBadge";
+import { LinkBadge, LockedBadge } from "../ui/StatusBadge";
 import { RelativeTime } from "../ui/Time";
 import classes from "./links.module.css";
 
@@ -15,9 +16,16 @@ export function LinkRow({ link }: { link: PaymentLink }) {
   return (
     <li>
       <Link href={`/links/${link.id}`} className={classes.row}>
-        <Text span fw={650} className={classes.amount}>
-          {money(link.amount, link.currency)}
-        </Text>
+        <span className={classes.amount}>
+          <Text span fw={650} display="block">
+            {money(link.amount, link.currency)}
+          </Text>
+          {isPart(link) && (
+            <Text span size="xs" c="dimmed" display="block">
+              {money(link.amount_paid, link.currency)} paid
+            </Text>
+          )}
+        </span>
         <span className={classes.who}>
           <Text span truncate fw={550}>
             {whoIs(link)}
@@ -34,6 +42,7 @@ export function LinkRow({ link }: { link: PaymentLink }) {
         <Latest link={link} />
         <span className={classes.status}>
           <LinkBadge status={link.status} />
+          {isLocked(link) && <LockedBadge />}
         </span>
         <Text span size="sm" c="dimmed" className={classes.when}>
           <RelativeTime at={link.created_at} />
@@ -42,6 +51,9 @@ export function LinkRow({ link }: { link: PaymentLink }) {
     </li>
   );
 }
+
+/** Whether a part has been paid and the rest not, be it that it no longer can. */
+const isPart = ({ amount, amount_paid: paid }: PaymentLink) => paid > 0 && paid < amount;
 
 const whoIs = ({ customer }: PaymentLink) =>
   customer?.name ?? customer?.email ?? customer?.phone ?? "No customer named";

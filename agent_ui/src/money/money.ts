@@ -6,6 +6,9 @@ export interface Unit {
   code: string;
   exponent: number;
   max_amount: number;
+  min_amount?: number;
+  /** Amounts are multiples of this. */
+  step?: number;
 }
 
 const GROUPED = /^\d{1,3}(,\d{3})+$/;
@@ -44,7 +47,14 @@ export function parseAmount(text: string, unit: Unit): Parsed {
       message: `The most one link can ask for is ${formatAmount(unit.max_amount, unit.code, unit.exponent)}`,
     };
   }
-  return { ok: true, minor };
+  const bound = outOfBounds(minor, unit);
+  return bound ? { ok: false, message: bound } : { ok: true, minor };
+}
+
+function outOfBounds(minor: number, { code, exponent, min_amount = 1, step = 1 }: Unit): string | null {
+  if (minor < min_amount) return `The least is ${formatAmount(min_amount, code, exponent)}`;
+  if (minor % step !== 0) return `Enter ${code} in steps of ${toDecimal(step, exponent)}`;
+  return null;
 }
 
 function tooPrecise({ code, exponent }: Unit): string {

@@ -1,13 +1,13 @@
 import { Stack } from "@mantine/core";
-import { Page } from "../ui/Page";
 import { ApiKeys } from "./ApiKeys";
+import { SettingsFrame } from "./SettingsFrame";
 
 export function SettingsPage() {
   return (
-    <Page title="Settings" heading="Settings">
+    <SettingsFrame title="API keys">
       <Stack maw={760}>
         <ApiKeys />
       </Stack>
-    </Page>
+    </SettingsFrame>
   );
 }

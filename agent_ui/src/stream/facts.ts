@@ -2,7 +2,8 @@
 export interface Facts {
   text(name: string): string | null;
   texts(name: string): string[];
-  amount(): string | null;
+  /** In `currency`; without a name it is `amount`. */
+  amount(name?: string): string | null;
   card(): string | null;
 }
 
@@ -26,8 +27,8 @@ export function factsOf(data: Record<string, unknown>, money: Money): Facts {
       const value = data[name];
       return Array.isArray(value) ? value.filter(isText) : [];
     },
-    amount() {
-      const { amount, currency } = data;
+    amount(name = "amount") {
+      const { [name]: amount, currency } = data;
       return typeof amount === "number" && isText(currency) ? money(amount, currency) : null;
     },
     card() {
@@ -54,5 +55,8 @@ export function brandName(brand: string | null): string | null {
 
 /** `incorrect_cvc` → "incorrect cvc". What is a sentence already stays as it is. */
 export const inWords = (code: string) => (code.includes(" ") ? code : code.replaceAll(/[_-]+/g, " "));
+
+/** `link.partially_paid` → "Link partially paid", for types there are no better words for. */
+export const nameInWords = (name: string) => sentenceCase(name.replaceAll(/[._-]+/g, " "));
 
 export const sentenceCase = (words: string) => words.charAt(0).toUpperCase() + words.slice(1);

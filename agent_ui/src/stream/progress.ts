@@ -45,6 +45,9 @@ const MOVES: Record<string, Moves | ((event: LinkEvent) => Moves)> = {
     fraud: String(event.data.decision).startsWith("approve") ? "done" : "failed",
   }),
   "payment.succeeded": { submitted: "done", fraud: "done", paid: "active" },
+  // The link has ended and stays so, whatever becomes of this money.
+  "payment.succeeded_late": { submitted: "done", fraud: "done" },
+  "link.partially_paid": { paid: "active" },
   "link.paid": { paid: "done" },
   "link.expired": { paid: "failed" },
   "link.canceled": { paid: "failed" },

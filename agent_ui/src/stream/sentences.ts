@@ -1,27 +1,20 @@
 /** The one table of event types: what each says to an agent, how it looks, and what it makes stale. */
-import { channelPhrase } from "../ui/channels";
-import { type Facts, inWords } from "./facts";
-
-export type Tone = "neutral" | "info" | "good" | "warn" | "bad";
-export type Stale = "link" | "payments";
-
-export interface Wording {
-  say: (facts: Facts) => string;
-  tone: Tone | ((facts: Facts) => Tone);
-  stale: Stale[];
-}
-
-const by = (facts: Facts) => {
-  const channel = facts.text("channel");
-  return channel ? ` ${channelPhrase(channel)}` : "";
-};
-const to = (facts: Facts) => (facts.text("to") ? ` to ${facts.text("to")}` : "");
-const because = (facts: Facts, name: string) => {
-  const code = facts.text(name);
-  return code ? `: ${inWords(code)}` : "";
-};
-const of = (facts: Facts) => (facts.amount() ? ` of ${facts.amount()}` : "");
-const withCard = (facts: Facts) => (facts.card() ? ` with ${facts.card()}` : "");
+import type { IconName } from "../ui/icons";
+import { AFTERWARDS } from "./afterwards";
+import { type Facts, inWords, nameInWords } from "./facts";
+import {
+  ATTEMPT,
+  because,
+  channel,
+  DELIVERY,
+  MONEY,
+  of,
+  to,
+  type Tone,
+  who,
+  withCard,
+  type Wording,
+} from "./wording";
 
 function fetched(facts: Facts): string {
   const bot = facts.text("bot");
@@ -40,14 +33,14 @@ function checked(facts: Facts): string {
   return level ? `${outcome} (${inWords(level)} risk)` : outcome;
 }
 
-function closed(facts: Facts): string {
-  const who = facts.text("by") ? ` by ${facts.text("by")}` : "";
-  return `Review closed${because(facts, "decision")}${who}`;
-}
+const withPart = (facts: Facts) => {
+  const paid = facts.amount("amount_paid");
+  return paid ? `: ${paid} paid` : "";
+};
 
-const DELIVERY: Stale[] = ["link"];
-const MONEY: Stale[] = ["link", "payments"];
-const ATTEMPT: Stale[] = ["payments"];
+function closed(facts: Facts): string {
+  return `Review closed${because(facts, "decision")}${who(facts)}`;
+}
 
 export const WORDINGS: Record<string, Wording> = {
   "link.created": {
@@ -55,12 +48,12 @@ export const WORDINGS: Record<string, Wording> = {
     tone: "neutral",
     stale: ["link"],
   },
-  "delivery.queued": { say: (f) => `Sending${by(f)}${to(f)}`, tone: "neutral", stale: DELIVERY },
-  "delivery.sent": { say: (f) => `Sent${by(f)}${to(f)}`, tone: "info", stale: DELIVERY },
-  "delivery.delivered": { say: (f) => `Delivered${by(f)}${to(f)}`, tone: "good", stale: DELIVERY },
+  "delivery.queued": { say: (f) => `Sending${channel(f)}${to(f)}`, tone: "neutral", stale: DELIVERY },
+  "delivery.sent": { say: (f) => `Sent${channel(f)}${to(f)}`, tone: "info", stale: DELIVERY },
+  "delivery.delivered": { say: (f) => `Delivered${channel(f)}${to(f)}`, tone: "good", stale: DELIVERY },
   "delivery.read": { say: (f) => `Message read${to(f)}`, tone: "good", stale: DELIVERY },
   "delivery.failed": {
-    say: (f) => `Could not be delivered${by(f)}${to(f)}${because(f, "reason")}`,
+    say: (f) => `Could not be delivered${channel(f)}${to(f)}${because(f, "reason")}`,
     tone: "bad",
     stale: DELIVERY,
   },
@@ -102,22 +95,18 @@ export const WORDINGS: Record<string, Wording> = {
   "review.opened": { say: () => "Payment held: approve or decline it", tone: "warn", stale: MONEY },
   "review.closed": { say: closed, tone: "info", stale: MONEY },
   "payment.succeeded": { say: (f) => `Payment${of(f)} succeeded${withCard(f)}`, tone: "good", stale: MONEY },
-  "payment.succeeded_late": {
-    say: (f) => `Payment${of(f)} succeeded after the link had ended`,
-    tone: "warn",
-    stale: MONEY,
-  },
   "payment.failed": { say: (f) => `Payment failed${because(f, "decline_code")}`, tone: "bad", stale: MONEY },
   "payment.canceled": { say: (f) => `Payment canceled${because(f, "reason")}`, tone: "warn", stale: MONEY },
-  "link.paid": { say: (f) => `Link paid${f.amount() ? `: ${f.amount()}` : ""}`, tone: "good", stale: MONEY },
-  "link.expired": { say: () => "Link expired", tone: "warn", stale: MONEY },
-  "link.canceled": { say: () => "Link canceled", tone: "warn", stale: MONEY },
-  "refund.succeeded": { say: (f) => `Refund${of(f)} succeeded`, tone: "good", stale: MONEY },
-  "refund.failed": {
-    say: (f) => `Refund${of(f)} failed${because(f, "reason")}`,
-    tone: "bad",
+  "link.partially_paid": {
+    say: (f) =>
+      `Paid in part${withPart(f)}${f.amount("amount_left") ? `, ${f.amount("amount_left")} to pay` : ""}`,
+    tone: "good",
     stale: MONEY,
   },
+  "link.paid": { say: (f) => `Link paid${f.amount() ? `: ${f.amount()}` : ""}`, tone: "good", stale: MONEY },
+  "link.expired": { say: (f) => `Link expired${withPart(f)}`, tone: "warn", stale: MONEY },
+  "link.canceled": { say: (f) => `Link canceled${withPart(f)}`, tone: "warn", stale: MONEY },
+  ...AFTERWARDS,
 };
 
 export const EVENT_TYPES = Object.keys(WORDINGS);
@@ -125,14 +114,26 @@ export const EVENT_TYPES = Object.keys(WORDINGS);
 export interface Told {
   text: string;
   tone: Tone;
+  icon: IconName | null;
   advice: string | null;
   reasons: string[];
 }
 
-/** An event in an agent's words, or null for a type this console does not know. */
-export function tell(type: string, facts: Facts): Told | null {
-  const wording = WORDINGS[type];
-  if (!wording) return null;
-  const tone = typeof wording.tone === "function" ? wording.tone(facts) : wording.tone;
-  return { text: wording.say(facts), tone, advice: facts.text("advice"), reasons: facts.texts("reasons") };
+/** A newer server may tell of things this console has no words for: "link.archived" is then "Link archived". */
+const unknown = (type: string): Wording => ({
+  say: () => nameInWords(type),
+  tone: "neutral",
+  stale: [],
+});
+
+/** An event in an agent's words. */
+export function tell(type: string, facts: Facts): Told {
+  const { say, tone, icon } = WORDINGS[type] ?? unknown(type);
+  return {
+    text: say(facts),
+    tone: typeof tone === "function" ? tone(facts) : tone,
+    icon: icon ?? null,
+    advice: facts.text("advice"),
+    reasons: facts.texts("reasons"),
+  };
 }

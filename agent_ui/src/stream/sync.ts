@@ -3,13 +3,17 @@ import type { InfiniteData, QueryClient } from "@tanstack/react-query";
 import { getLink } from "../api/links";
 import { keys } from "../api/queries";
 import type { Link, LinkEvent, Page } from "../api/types";
-import { type Stale, WORDINGS } from "./sentences";
+import { WORDINGS } from "./sentences";
 import { mergeEvents } from "./timeline";
+import type { Stale } from "./wording";
 
 /** Events come in bursts; one refetch serves a burst. */
 const BURST_MS = 120;
 /** Beyond this many changed rows one page is cheaper than the rows. */
 const ROWS_AT_ONCE = 8;
+
+/** What belongs to no one link. */
+const SHARED = { account: keys.me, disputes: keys.disputes };
 
 export class CacheSync {
   #changed = new Map<string, Set<Stale>>();
@@ -37,6 +41,7 @@ export class CacheSync {
   refresh(): void {
     void this.#queries.invalidateQueries({ queryKey: keys.lists });
     void this.#queries.invalidateQueries({ queryKey: ["link"] });
+    for (const queryKey of Object.values(SHARED)) void this.#queries.invalidateQueries({ queryKey });
   }
 
   stop(): void {
@@ -49,6 +54,10 @@ export class CacheSync {
     const changed = [...this.#changed];
     this.#changed.clear();
     for (const [link, stale] of changed) this.#refreshLink(link, stale);
+    for (const [name, queryKey] of Object.entries(SHARED)) {
+      if (changed.some(([, stale]) => stale.has(name as Stale)))
+        void this.#queries.invalidateQueries({ queryKey });
+    }
     const rows = changed.filter(([, stale]) => stale.has("link")).map(([link]) => link);
     if (this.#created || rows.length > ROWS_AT_ONCE)
       void this.#queries.invalidateQueries({ queryKey: keys.lists });
@@ -58,7 +67,9 @@ export class CacheSync {
 
   #refreshLink(link: string, stale: Set<Stale>): void {
     if (stale.has("link")) void this.#queries.invalidateQueries({ queryKey: keys.link(link), exact: true });
-    if (stale.has("payments")) void this.#queries.invalidateQueries({ queryKey: keys.payments(link) });
+    if (!stale.has("payments")) return;
+    void this.#queries.invalidateQueries({ queryKey: keys.payments(link) });
+    void this.#queries.invalidateQueries({ queryKey: keys.refundsOf(link) });
   }
 
   async #refreshRow(id: string): Promise<void> {

@@ -46,6 +46,63 @@ describe("the log", () => {
   });
 });
 
+describe("after the payment", () => {
+  const say = (type: string, data: Record<string, unknown> = {}) =>
+    tell(
+      type,
+      factsOf(data, (minor, currency) => `${minor} ${currency}`),
+    );
+  const money = { amount: 5, currency: "GBP" };
+
+  it("tells of locks and pauses", () => {
+    expect(say("link.locked", { reason: "too_many_cards" }).text).toBe(
+      "Link locked: Too many different cards",
+    );
+    expect(say("link.unlocked", { by: "Alex" }).text).toBe("More tries allowed by Alex");
+    expect(say("payments.paused", { until: "2026-01-01T12:00:00Z" }).text).toMatch(
+      /^Payments paused on every link until .*2026/,
+    );
+    expect(say("payments.paused", { until: "soon" }).text).toBe("Payments paused on every link");
+  });
+
+  it("tells of disputes and questions", () => {
+    expect(say("dispute.opened", { ...money, reason: "fraudulent", status: "needs_response" })).toMatchObject(
+      {
+        text: "Payment of 5 GBP disputed: the cardholder says they did not make this payment",
+        tone: "bad",
+      },
+    );
+    expect(say("dispute.opened", { ...money, status: "warning_needs_response" })).toMatchObject({
+      text: "Customer's bank asks about a payment of 5 GBP",
+      tone: "warn",
+    });
+    expect(say("dispute.closed", { ...money, status: "won" })).toMatchObject({
+      text: "Dispute of 5 GBP closed: won",
+      tone: "good",
+    });
+    expect(say("dispute.closed", { ...money, status: "lost" }).tone).toBe("bad");
+  });
+
+  it("tells what of a link was paid", () => {
+    const part = { amount_paid: 20, amount_left: 30, currency: "GBP" };
+    expect(say("link.partially_paid", part).text).toBe("Paid in part: 20 GBP paid, 30 GBP to pay");
+    expect(say("link.partially_paid").text).toBe("Paid in part");
+    expect(say("link.expired", part).text).toBe("Link expired: 20 GBP paid");
+    expect(say("link.expired").text).toBe("Link expired");
+  });
+
+  it("keeps no advice once the link is locked", () => {
+    expect(standingAdvice(log("payment.failed", "link.locked"))).toBeNull();
+  });
+
+  it("shows a part as on the way, and late money as no payment of the link", () => {
+    const part = log("payment.submitted", "payment.succeeded", "link.partially_paid");
+    expect(states(part).paid).toBe("active");
+    const late = log("payment.submitted", "link.expired", "payment.succeeded_late");
+    expect(states(late)).toMatchObject({ submitted: "done", fraud: "done", paid: "failed" });
+  });
+});
+
 describe("progress", () => {
   const sent = [
     "link.created",
@@ -123,21 +180,25 @@ describe("sentences", () => {
     );
 
   it("says what is known and nothing of what is not", () => {
-    expect(say("delivery.sent", { channel: "sms", to: "+44" })?.text).toBe("Sent by SMS to +44");
-    expect(say("delivery.sent")?.text).toBe("Sent");
-    expect(say("link.fetched", { bot: "WhatsApp" })?.text).toBe("Link previewed by WhatsApp, not a person");
-    expect(say("fraud_check.completed", { outcome: "block", risk_level: "highest" })?.text).toBe(
+    expect(say("delivery.sent", { channel: "sms", to: "+44" }).text).toBe("Sent by SMS to +44");
+    expect(say("delivery.sent").text).toBe("Sent");
+    expect(say("link.fetched", { bot: "WhatsApp" }).text).toBe("Link previewed by WhatsApp, not a person");
+    expect(say("fraud_check.completed", { outcome: "block", risk_level: "highest" }).text).toBe(
       "Fraud check: blocked (highest risk)",
     );
     const card = { brand: "visa", last4: "4242" };
-    expect(say("payment.succeeded", { amount: 5, currency: "GBP", card })?.text).toBe(
+    expect(say("payment.succeeded", { amount: 5, currency: "GBP", card }).text).toBe(
       "Payment of 5 GBP succeeded with Visa ending 4242",
     );
   });
 
   it("survives data of the wrong shape, and unknown types", () => {
-    expect(say("delivery.sent", { channel: 7, to: { a: 1 } })?.text).toBe("Sent");
-    expect(say("fraud_check.completed", { reasons: "no list", outcome: null })?.reasons).toEqual([]);
-    expect(say("payment.disputed")).toBeNull();
+    expect(say("delivery.sent", { channel: 7, to: { a: 1 } }).text).toBe("Sent");
+    expect(say("fraud_check.completed", { reasons: "no list", outcome: null }).reasons).toEqual([]);
+    expect(say("payment.re_routed")).toMatchObject({
+      text: "Payment re routed",
+      tone: "neutral",
+      icon: null,
+    });
   });
 });

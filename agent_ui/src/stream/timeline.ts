@@ -18,8 +18,10 @@ export function standingAdvice(events: readonly LinkEvent[]): LinkEvent | null {
 }
 
 const ADVICE_ENDS = new Set([
+  "link.locked",
   "payment.submitted",
   "payment.succeeded",
+  "link.partially_paid",
   "link.paid",
   "link.canceled",
   "link.expired",

@@ -2,19 +2,25 @@ import { Badge, Button, Container, Group, Menu, Text } from "@mantine/core";
 import { useMutation } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { Link, useRoute } from "wouter";
+import { useDisputes } from "../api/queries";
+import { needsAnswer } from "../money/words";
 import { useSession } from "../session/session";
 import type { Connection } from "../stream/connection";
 import { Brand } from "./Brand";
 import { ErrorNote } from "./ErrorNote";
+import { Icon } from "./icons";
+import { PauseBanner } from "./PauseBanner";
 import { SchemeMenu } from "./SchemeMenu";
 import classes from "./Shell.module.css";
 
 interface ShellProps {
   connection: Connection;
+  /** The stream follows one link only. */
+  narrowed: boolean;
   children: ReactNode;
 }
 
-export function Shell({ connection, children }: ShellProps) {
+export function Shell({ connection, narrowed, children }: ShellProps) {
   return (
     <>
       <a className={classes.skip} href="#main">
@@ -27,7 +33,8 @@ export function Shell({ connection, children }: ShellProps) {
           </Link>
           <nav aria-label="Main" className={classes.nav}>
             <NavLink href="/" also="/links/:id" label="Links" />
-            <NavLink href="/settings" label="Settings" />
+            <DisputesLink />
+            <NavLink href="/settings" also="/settings/*?" label="Settings" />
           </nav>
           <Group gap={4} ml="auto" wrap="nowrap">
             <Mode />
@@ -37,6 +44,7 @@ export function Shell({ connection, children }: ShellProps) {
         </Container>
       </header>
       <ConnectionNote connection={connection} />
+      <PauseBanner narrowed={narrowed} />
       <Container size="xl" py="lg" component="main" id="main" tabIndex={-1} className={classes.main}>
         {children}
       </Container>
@@ -44,12 +52,35 @@ export function Shell({ connection, children }: ShellProps) {
   );
 }
 
-function NavLink({ href, also, label }: { href: string; also?: string; label: string }) {
+/** With how many wait for an answer, if any do. */
+function DisputesLink() {
+  const waiting = useDisputes().data?.pages.flatMap((page) => page.data.filter(needsAnswer)).length ?? 0;
+  return (
+    <NavLink href="/disputes" label="Disputes">
+      {waiting > 0 && (
+        <Badge size="sm" circle={waiting < 10} color="red" ml={6}>
+          {waiting}
+          <span className="sr-only"> to answer</span>
+        </Badge>
+      )}
+    </NavLink>
+  );
+}
+
+interface NavLinkProps {
+  href: string;
+  also?: string;
+  label: string;
+  children?: ReactNode;
+}
+
+function NavLink({ href, also, label, children }: NavLinkProps) {
   const [exact] = useRoute(href);
   const [below] = useRoute(also ?? href);
   return (
     <Link href={href} className={classes.link} aria-current={exact ? "page" : below ? "true" : undefined}>
       {label}
+      {children}
     </Link>
   );
 }
@@ -72,9 +103,12 @@ function AgentMenu() {
     <Menu position="bottom-end" withinPortal closeOnItemClick={false}>
       <Menu.Target>
         <Button variant="subtle" color="gray" px="xs" maw={180} aria-label={`Account of ${name}`}>
-          <Text span size="sm" truncate>
+          <Text span size="sm" truncate className={classes.name}>
             {name}
           </Text>
+          <span className={classes.person}>
+            <Icon name="person" />
+          </span>
         </Button>
       </Menu.Target>
       <Menu.Dropdown miw={220}>

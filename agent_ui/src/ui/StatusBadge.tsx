@@ -1,5 +1,7 @@
 import { Badge } from "@mantine/core";
-import type { Delivery, LinkStatus, Payment } from "../api/types";
+import type { Delivery, Dispute, LinkStatus, Payment, Refund } from "../api/types";
+import { DISPUTE_STATUS } from "../money/words";
+import { Icon } from "./icons";
 
 interface Look {
   label: string;
@@ -8,7 +10,7 @@ interface Look {
 
 export const LINK_STATUS: Record<LinkStatus, Look> = {
   active: { label: "Active", color: "petrol" },
-  partially_paid: { label: "Partly paid", color: "yellow" },
+  partially_paid: { label: "Partially paid", color: "yellow" },
   paid: { label: "Paid", color: "green" },
   expired: { label: "Expired", color: "gray" },
   canceled: { label: "Canceled", color: "gray" },
@@ -33,6 +35,12 @@ const PAYMENT_STATUS: Record<Payment["status"], Look> = {
   canceled: { label: "Canceled", color: "gray" },
 };
 
+const REFUND_STATUS: Record<Refund["status"], Look> = {
+  pending: { label: "On its way", color: "petrol" },
+  succeeded: { label: "Refunded", color: "green" },
+  failed: { label: "Failed", color: "red" },
+};
+
 function Status({ look, status }: { look: Look | undefined; status: string }) {
   return (
     <Badge variant="light" color={look?.color ?? "gray"} tt="none" fw={600} style={{ flexShrink: 0 }}>
@@ -51,4 +59,25 @@ export const DeliveryBadge = ({ status }: { status: Delivery["status"] }) => (
 
 export const PaymentBadge = ({ status }: { status: Payment["status"] }) => (
   <Status look={PAYMENT_STATUS[status]} status={status} />
+);
+
+export const RefundBadge = ({ status }: { status: Refund["status"] }) => (
+  <Status look={REFUND_STATUS[status]} status={status} />
+);
+
+export const DisputeBadge = ({ status }: { status: Dispute["status"] }) => (
+  <Status look={DISPUTE_STATUS[status]} status={status} />
+);
+
+export const LockedBadge = () => (
+  <Badge
+    variant="light"
+    color="red"
+    tt="none"
+    fw={600}
+    leftSection={<Icon name="lock" size={12} />}
+    style={{ flexShrink: 0 }}
+  >
+    Locked
+  </Badge>
 );

@@ -15,6 +15,15 @@ const PATHS = {
   alert: "M12 4l9 16H3zM12 10v4M12 17v.01",
   key: "M14.5 4a5.5 5.5 0 1 1-4.4 8.8L4 19v1h3v-2h2v-2h2l1-1.3M15.5 8.5v.01",
   megaphone: "M4 10v4h3l8 5V5L7 10zM18.5 9a4 4 0 0 1 0 6",
+  person: "M12 4a3.8 3.8 0 1 1 0 7.6A3.8 3.8 0 0 1 12 4zM4.5 20a7.5 7.5 0 0 1 15 0",
+  lock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3",
+  unlock: "M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 6.8-1.2",
+  pause: "M9 6v12M15 6v12",
+  play: "M8 5.5v13l10-6.5z",
+  clock: "M12 3.5a8.5 8.5 0 1 1 0 17 8.5 8.5 0 0 1 0-17zM12 7.5V12l3 2",
+  refund: "M4 9h10a5 5 0 0 1 0 10H9M8 5L4 9l4 4",
+  dispute: "M6 21V4M6 5h12l-3 4 3 4H6",
+  receipt: "M6 3v18l2-1.5 2 1.5 2-1.5 2 1.5 2-1.5 2 1.5V3zM9.5 8h5M9.5 12h5",
 } as const;
 
 export type IconName = keyof typeof PATHS;

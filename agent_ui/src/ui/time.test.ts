@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { relativeTime } from "./time";
+import { relativeTime, timeLeft } from "./time";
 
 const NOW = Date.parse("2026-01-10T12:00:00Z");
 const SECOND = 1000;
@@ -16,4 +16,16 @@ it.each([
   [-70 * 24 * HOUR, "2 mo ago"],
 ])("%d ms is %s", (offset, words) => {
   expect(relativeTime(NOW + offset, NOW)).toBe(words);
+});
+
+it.each([
+  [6.9 * 24 * HOUR, "6 days"],
+  [47 * HOUR, "47 hours"],
+  [119 * 60 * SECOND, "119 minutes"],
+  [61 * SECOND, "1 minute"],
+  [59 * SECOND, "less than a minute"],
+  [0, null],
+  [-HOUR, null],
+])("%d ms to go are %s", (left, words) => {
+  expect(timeLeft(NOW + left, NOW)).toBe(words);
 });

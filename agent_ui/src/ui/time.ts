@@ -29,3 +29,23 @@ const dayAndClock = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", ti
 export const absoluteTime = (iso: string): string => absolute.format(new Date(iso));
 export const clockTime = (iso: string): string => clock.format(new Date(iso));
 export const shortTime = (iso: string): string => dayAndClock.format(new Date(iso));
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+export const DAY_MS = 24 * HOUR_MS;
+
+const UNITS = [
+  ["day", DAY_MS],
+  ["hour", HOUR_MS],
+  ["minute", MINUTE_MS],
+] as const;
+
+/** "6 days", "31 hours", "1 minute"; rounded down, since a deadline is no place to promise more. Null: it is over. */
+export function timeLeft(then: number, now: number): string | null {
+  const left = then - now;
+  if (left <= 0) return null;
+  const [unit, size] = UNITS.find(([, ms]) => left >= 2 * ms) ?? ["minute", MINUTE_MS];
+  const count = Math.floor(left / size);
+  if (count === 0) return "less than a minute";
+  return new Intl.NumberFormat(WORDS_LANGUAGE, { style: "unit", unit, unitDisplay: "long" }).format(count);
+}
