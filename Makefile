@@ -5,6 +5,7 @@
 #   make lint    style, types and import contracts alone
 #   make format  put the code into the house style
 #   make bench   measure
+#   make prove   try what docs/reliability.md promises, at length; PROVE_ARGS="--only clock --scale 0.1" does less
 #   make lock    renew the lock files from pyproject.toml
 
 SHELL := bash
@@ -14,6 +15,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
 PYTEST_ARGS ?=
+PROVE_ARGS ?=
 
 # Stamps: each stands for work done, and is older than its sources when that has to be done again.
 RUNTIME := .venv/.runtime
@@ -22,7 +24,7 @@ CONSOLE := paylink/console/index.html
 # schema.d.ts is made from openapi.json by every npm script that needs it.
 CONSOLE_SOURCES := $(shell find agent_ui -type f -not -path '*/node_modules/*' -not -name schema.d.ts)
 
-.PHONY: setup run test lint format bench lock clean
+.PHONY: setup run test lint format bench prove lock clean
 .DEFAULT_GOAL := run
 
 setup: $(RUNTIME) $(CONSOLE)
@@ -49,6 +51,10 @@ format: $(TESTING) $(CONSOLE)
 
 bench: setup $(TESTING)
 	@$(BIN)/python -m tests.bench
+
+prove: setup $(TESTING)
+	@.ci/system-packages
+	@$(BIN)/python -m tests.prove $(PROVE_ARGS)
 
 lock: $(RUNTIME)
 	@.ci/lock
