@@ -1,4 +1,4 @@
-"""``paylink``: serve, worker, migrate, seed, doctor, openapi."""
+"""``paylink``: serve, worker, migrate, seed, doctor, audit, reconcile, openapi."""
 
 import asyncio
 import json
@@ -17,10 +17,12 @@ from rich.panel import Panel
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from paylink.audit.cli import commands as audit_commands
 from paylink.config import Settings, UnsafeSettings
 from paylink.db import Database
 from paylink.kit import logs
 from paylink.main import Role, serve
+from paylink.reconcile_command import command as reconcile_command
 from paylink.schema import migrate as bring_up
 from paylink.seed import Seeded
 from paylink.seed import seed as plant
@@ -175,6 +177,9 @@ def _fail(message: str) -> NoReturn:
     err.print(f"[red]✗[/red] {message}")
     raise typer.Exit(2)
 
+
+app.add_typer(audit_commands(load), name="audit")
+app.command("reconcile")(reconcile_command(load))
 
 if __name__ == "__main__":
     app()

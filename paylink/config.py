@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     stripe_publishable_key: str = ""
     # Comma-separated, so that a secret can be rotated without losing what was signed with the old one.
     stripe_webhook_secret: SecretStr = SecretStr("")
+    # "acct_…", where callbacks come through a platform's endpoint, which names the account each is about.
+    stripe_account: str = ""
     stripe_api_base: str = ""
     stripe_js_url: str = ""
 
@@ -138,6 +140,7 @@ class Settings(BaseSettings):
                 webhook_secrets=secrets,
                 api_base=self.stripe_api_base or "https://api.stripe.com",
                 js_url=self.stripe_js_url or "https://js.stripe.com/endive/stripe.js",
+                account=self.stripe_account or None,
             )
         derive = self.keyring.derive_text
         return StripeSettings(
@@ -147,6 +150,7 @@ class Settings(BaseSettings):
             or (f"whsec_{derive('sandbox-webhook-secret')}",),
             api_base=self.stripe_api_base or self.sandbox_url,
             js_url=self.stripe_js_url or f"{self.sandbox_url}/stripe.js",
+            account=self.stripe_account or None,
         )
 
     @cached_property
@@ -164,13 +168,22 @@ class StripeSettings:
     """Keys and addresses of one Stripe account. Its repr shows no secret."""
 
     def __init__(
-        self, *, secret_key: str, publishable_key: str, webhook_secrets: tuple[str, ...], api_base: str, js_url: str
+        self,
+        *,
+        secret_key: str,
+        publishable_key: str,
+        webhook_secrets: tuple[str, ...],
+        api_base: str,
+        js_url: str,
+        account: str | None = None,
     ) -> None:
         self.secret_key = secret_key
         self.publishable_key = publishable_key
         self.webhook_secrets = webhook_secrets
         self.api_base = api_base
         self.js_url = js_url
+        # Whose callbacks are ours; None: those that name no account, as an endpoint of one's own account sends them.
+        self.account = account
 
     def __repr__(self) -> str:
         return f"StripeSettings(api_base={self.api_base!r}, js_url={self.js_url!r})"

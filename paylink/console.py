@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from paylink import __version__, api_docs, problems
 from paylink.accounts import routes as accounts
 from paylink.accounts.auth import CredentialCache, cookie_name
+from paylink.audit import routes as audit
 from paylink.context import Context
 from paylink.delivery import routes as delivery
 from paylink.delivery.base import Carrier
@@ -24,6 +25,7 @@ from paylink.events import stream
 from paylink.kit.web import BodyLimit, RequestContext, StaticHeaders, content_security_policy
 from paylink.links import routes as links
 from paylink.payments import routes as payments
+from paylink.reconciliation.metrics import ReconciliationMetrics
 from webhooks.inbound import routes as inbound
 
 # The console is a page of ours that loads nothing from elsewhere. Its component library sets styles in attributes.
@@ -68,7 +70,9 @@ async def readyz(request: Request) -> Response:
 
 
 @operations.get("/metrics", summary="Prometheus metrics", response_class=PlainTextResponse)
-async def metrics() -> Response:
+async def metrics(request: Request) -> Response:
+    reconciliation: ReconciliationMetrics = request.app.state.reconciliation
+    await reconciliation.refresh()
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -110,10 +114,11 @@ def build_api(
     app.state.readiness = readiness
     app.state.rights = rights
     app.state.credentials = CredentialCache()
+    app.state.reconciliation = ReconciliationMetrics(ctx.db)
     problems.install(app)
     if not callbacks_only:
         # Routes are tried in this order: what is asked for most comes first.
-        for router in (links.router, stream.router, payments.router, delivery.router, accounts.router):
+        for router in (links.router, stream.router, payments.router, delivery.router, accounts.router, audit.router):
             app.include_router(router, responses=problems.RESPONSES)
     app.include_router(operations)
     app.include_router(inbound.router)

@@ -25,6 +25,8 @@ class _Ready(NamedTuple):
     positional: bool
 
     def bound(self, row: Row) -> Any:
+        if len(row) != len(self.binds):
+            raise ValueError("the rows of one statement name the same columns")
         values = [bind(row[name]) if bind else row[name] for name, bind in self.binds]
         return tuple(values) if self.positional else dict(zip((name for name, _ in self.binds), values, strict=True))
 

@@ -21,15 +21,22 @@ from paylink.jobs import Handler, Worker
 from paylink.kit.claim import Claim
 from paylink.payments.closing import expire_due
 from paylink.payments.jobs import handlers as payment_handlers
+from paylink.payments.receipts import RECEIPT_JOB, ReceiptSender
+from paylink.payments.review import watch_holds
+from paylink.reconciliation.jobs import LOOK_S, RECONCILE_JOB, Due, Reconciler
+from paylink.reconciliation.jobs import prune as prune_reconciliations
 from webhooks.inbound import inbox
 from webhooks.inbound.handlers import handle
 from webhooks.inbound.inbox import HANDLE_JOB
+from webhooks.inbound.undelivered import FetchedInbox
 
 log = structlog.get_logger(__name__)
 
 TIDY_S: Final = 3600
 # How late a link may end; the checkout compares the time itself and takes no money in between.
 SWEEP_S: Final = 1.0
+# How late a held payment may be warned of or let go; both are due an hour or more before it matters.
+WATCH_S: Final = 5.0
 
 
 class Work:
@@ -51,6 +58,8 @@ class Work:
         await self._worker.start()
         self._tasks = [
             asyncio.create_task(_every(SWEEP_S, partial(expire_due, self._ctx)), name="sweep"),
+            asyncio.create_task(_every(WATCH_S, partial(watch_holds, self._ctx)), name="watch"),
+            asyncio.create_task(_every(LOOK_S, Due(self._ctx).look, first_s=LOOK_S), name="reconcile"),
             asyncio.create_task(_every(TIDY_S, self._tidy), name="tidy"),
         ]
 
@@ -63,13 +72,15 @@ class Work:
             self._claim.release()
 
     async def _tidy(self) -> None:
-        for prune in (idempotency.prune, prune_sessions, inbox.prune):
+        for prune in (idempotency.prune, prune_sessions, inbox.prune, prune_reconciliations):
             await self._ctx.db.transact(prune)
         while await self._ctx.db.transact(prune_checkouts):
             pass
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
+async def _every(seconds: float, work: Callable[[], Awaitable[object]], *, first_s: float = 0) -> None:
+    """``first_s``: what can wait lets a process begin to serve first."""
+    await asyncio.sleep(first_s)
     while True:
         try:
             await work()
@@ -89,6 +100,8 @@ def _handlers(ctx: Context, carriers: Mapping[str, Carrier]) -> dict[str, Handle
     sender = Sender(ctx.db, ctx.keyring, carriers, checkout_url=ctx.settings.checkout_url)
     return {
         SEND_JOB: sender.send,
+        RECEIPT_JOB: ReceiptSender(ctx.db, carriers).send,
         HANDLE_JOB: partial(handle, ctx),
+        RECONCILE_JOB: Reconciler(ctx, FetchedInbox).work,
         **payment_handlers(ctx),
     }

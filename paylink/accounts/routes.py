@@ -1,26 +1,31 @@
 """Signing in and out, who am I, and the API keys of a merchant."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
+from starlette.background import BackgroundTask
 
 from paylink import idempotency
 from paylink.accounts import service
 from paylink.accounts.auth import Caller, CallingAgent, CredentialCache, cookie_name, require_same_origin
 from paylink.accounts.models import Agent, ApiKey, Merchant
 from paylink.accounts.scope import PrincipalKind
+from paylink.audit import service as audit
+from paylink.audit.models import Action
 from paylink.context import Context, Ctx
 from paylink.errors import NotSignedIn
 from paylink.idempotency import Answer
-from paylink.kit.clock import rfc3339
+from paylink.kit.clock import rfc3339, utcnow
 from paylink.kit.text import Short
 from paylink.kit.web import client_address
 from paylink.limits import SIGN_IN_BY_ADDRESS, SIGN_IN_BY_EMAIL
 from paylink.links.routes import IdempotencyKey, once, respond
+from paylink.problems import problem
 
 router = APIRouter(prefix="/v1", tags=["Accounts"])
 
@@ -59,6 +64,9 @@ class Me(BaseModel):
     merchant: MerchantOut
     livemode: bool
     channels: list[ChannelOut]
+    payments_paused_until: datetime | None = Field(
+        description="Nearly every try was declined: no payment can begin until then, or until an agent resumes"
+    )
 
 
 class ApiKeyIn(BaseModel):
@@ -93,10 +101,12 @@ async def sign_in(request: Request, body: SignIn, ctx: Ctx) -> Response:
     await ctx.limits.hit(SIGN_IN_BY_EMAIL, "sign-in", body.email.strip().lower())
     agent = await ctx.db.read(lambda session: service.agent_by_email(session, body.email))
     if not await service.password_matches(agent.password_hash if agent else None, body.password) or agent is None:
-        raise NotSignedIn("E-mail or password is not right", code="invalid_credentials")
+        return _refused(ctx, agent)
 
     def start(session: Session) -> tuple[str, Merchant]:
-        return service.start_session(session, agent, ctx.keyring), service.merchant(session, agent.merchant_id)
+        secret = service.start_session(session, agent, ctx.keyring)
+        audit.note(session, ctx.keyring, service.principal_of(agent), Action.SIGNED_IN, subject=agent.id)
+        return secret, service.merchant(session, agent.merchant_id)
 
     secret, merchant = await ctx.db.transact(start)
     answer = JSONResponse({"object": "session", "agent": _agent_form(agent), "merchant": _merchant_form(merchant)}, 201)
@@ -106,7 +116,11 @@ async def sign_in(request: Request, body: SignIn, ctx: Ctx) -> Response:
 
 @router.delete("/sessions/current", status_code=204, summary="Sign out")
 async def sign_out(request: Request, caller: CallingAgent, ctx: Ctx) -> Response:
-    await ctx.db.transact(lambda session: service.end_session(session, caller.credential_id))
+    def end(session: Session) -> None:
+        if service.end_session(session, caller.credential_id):
+            audit.note(session, ctx.keyring, caller, Action.SIGNED_OUT, subject=caller.id)
+
+    await ctx.db.transact(end)
     _forget(request, caller.credential_id)
     answer = Response(status_code=204)
     _set_cookie(answer, ctx, "", max_age=0)
@@ -126,6 +140,7 @@ async def me(caller: Caller, ctx: Ctx) -> Response:
             "merchant": _merchant_form(merchant),
             "livemode": ctx.psp.livemode,
             "channels": [{"channel": name, "available": on} for name, on in ctx.channels.items()],
+            "payments_paused_until": _ahead(merchant.payments_paused_until),
         }
     )
 
@@ -149,6 +164,7 @@ async def create_api_key(
         key, secret = service.create_api_key(
             session, merchant_id=caller.merchant_id, name=body.name, live=ctx.psp.livemode, keyring=ctx.keyring
         )
+        audit.note(session, ctx.keyring, caller, Action.API_KEY_CREATED, subject=key.id, details=_key_facts(key))
         return idempotency.remember(session, once_key, ctx.keyring, Answer(201, {**_key_form(key), "key": secret}))
 
     return respond(await once(ctx, work))
@@ -156,9 +172,34 @@ async def create_api_key(
 
 @router.delete("/api_keys/{key_id}", status_code=204, summary="Revoke an API key")
 async def revoke_api_key(request: Request, key_id: str, caller: CallingAgent, ctx: Ctx) -> Response:
-    await ctx.db.transact(lambda session: service.revoke_api_key(session, caller, key_id))
+    def revoke(session: Session) -> None:
+        if key := service.revoke_api_key(session, caller, key_id):
+            audit.note(session, ctx.keyring, caller, Action.API_KEY_REVOKED, subject=key.id, details=_key_facts(key))
+
+    await ctx.db.transact(revoke)
     _forget(request, key_id)
     return Response(status_code=204)
+
+
+def _refused(ctx: Context, agent: Agent | None) -> Response:
+    """Recorded after the answer is out: the time until it comes must not tell which accounts there are."""
+    answer = problem(NotSignedIn("E-mail or password is not right", code="invalid_credentials"))
+    if agent is not None:
+        failed = partial(
+            audit.record,
+            keyring=ctx.keyring,
+            merchant_id=agent.merchant_id,
+            actor=audit.NOBODY,
+            actor_name="",
+            action=Action.SIGN_IN_FAILED,
+            subject=agent.id,
+        )
+        answer.background = BackgroundTask(ctx.db.transact, failed)
+    return answer
+
+
+def _key_facts(key: ApiKey) -> dict[str, Any]:
+    return {"name": key.name, "last4": key.last4}
 
 
 def _forget(request: Request, credential_id: str) -> None:
@@ -177,6 +218,10 @@ def _set_cookie(answer: Response, ctx: Context, value: str, *, max_age: int) -> 
         httponly=True,
         samesite="lax",
     )
+
+
+def _ahead(moment: datetime | None) -> str | None:
+    return rfc3339(moment) if moment is not None and moment > utcnow() else None
 
 
 def _agent_form(agent: Agent) -> dict[str, str]:

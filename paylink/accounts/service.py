@@ -76,12 +76,15 @@ def start_session(session: Session, agent: Agent, keyring: Keyring) -> str:
     return secret
 
 
-def end_session(session: Session, session_id: str) -> None:
-    session.execute(
+def end_session(session: Session, session_id: str) -> bool:
+    """False when it had ended before."""
+    ended = session.execute(
         sa.update(AgentSession)
         .where(AgentSession.id == session_id, AgentSession.revoked_at.is_(None))
         .values(revoked_at=utcnow())
+        .returning(AgentSession.id)
     )
+    return ended.one_or_none() is not None
 
 
 def prune_sessions(session: Session) -> None:
@@ -99,7 +102,11 @@ def principal_by_cookie(session: Session, secret: str, keyring: Keyring) -> Prin
     if row is None or not _session_good(*row):
         raise NotSignedIn("Please sign in", code="session_ended")
     agent_session, agent = row
-    return Principal(PrincipalKind.AGENT, agent.id, agent.name, agent.merchant_id, agent_session.id)
+    return principal_of(agent, credential_id=agent_session.id)
+
+
+def principal_of(agent: Agent, *, credential_id: str = "") -> Principal:
+    return Principal(PrincipalKind.AGENT, agent.id, agent.name, agent.merchant_id, credential_id)
 
 
 def touch(session: Session, principal: Principal) -> None:
@@ -162,13 +169,17 @@ def list_api_keys(session: Session, principal: Principal) -> list[ApiKey]:
     return list(session.scalars(query))
 
 
-def revoke_api_key(session: Session, principal: Principal, key_id: str) -> None:
+def revoke_api_key(session: Session, principal: Principal, key_id: str) -> ApiKey | None:
+    """The key that is good for nothing from now on; ``None`` when it was so before."""
     key = session.scalars(
         sa.select(ApiKey).where(ApiKey.id == key_id, ApiKey.merchant_id == principal.merchant_id)
     ).one_or_none()
     if key is None:
         raise NotFound("No such API key")
-    key.revoked_at = key.revoked_at or utcnow()
+    if key.revoked_at is not None:
+        return None
+    key.revoked_at = utcnow()
+    return key
 
 
 def merchant(session: Session, merchant_id: str) -> Merchant:

@@ -8,7 +8,10 @@
 ``POST /pay/{link}/events``    a beacon
 ``POST /pay/{link}/payments``  begins an attempt
 ``POST /pay/{link}/refresh``   asks the provider how the attempt stands
+``POST /pay/{link}/resume``    lets the bank ask again, in this tab
+``POST /pay/{link}/restart``   ends an attempt that waits for its customer
 ``GET /pay/{link}/status``     how the link stands
+``GET …/{link}/receipt.pdf``   the receipt, for the browser that paid
 ``GET /assets/{name}``         the page's style and script
 ``GET /healthz``               the process answers
 ============================== =========================================================================
@@ -28,7 +31,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from paylink.checkout import calls, failures, pages, security
+from paylink.checkout import calls, failures, pages, receipt, security
 from paylink.checkout.assets import Assets
 from paylink.checkout.door import LINK_ID, Checkout
 from paylink.checkout.fetches import QUIET_S
@@ -80,7 +83,7 @@ def create_app(ctx: Context) -> Starlette:
     app.state.context = ctx
     app.state.checkout = Checkout(
         context=ctx,
-        renderer=Renderer(assets, browser, livemode=ctx.psp.livemode),
+        renderer=Renderer(assets, ctx.psp),
         headers=headers,
         fetches=Pace(QUIET_S),
         asked=Pace(ASK_EVERY_S),
@@ -100,7 +103,10 @@ def _routes(assets: Assets) -> list[Route]:
         route("/pay/{link_id:link}/events", calls.events, "POST"),
         route("/pay/{link_id:link}/payments", calls.payments, "POST"),
         route("/pay/{link_id:link}/refresh", calls.refresh, "POST"),
+        route("/pay/{link_id:link}/resume", calls.resume, "POST"),
+        route("/pay/{link_id:link}/restart", calls.restart, "POST"),
         route("/pay/{link_id:link}/status", calls.status),
+        route("/pay/{link_id:link}/receipt.pdf", receipt.receipt),
         route("/assets/{name}", assets.answer),
         route("/healthz", _healthz),
     ]

@@ -4,9 +4,9 @@ Each call needs the link's cookie; each one that changes something also the rend
 that this origin's own page sent it.
 """
 
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,6 +20,7 @@ from paylink.checkout.sessions import Visit
 from paylink.context import Context
 from paylink.errors import BadRequest, Forbidden, Invalid, PaylinkError
 from paylink.kit.cards import contains_card_number
+from paylink.kit.money import MAX_AMOUNT
 from paylink.kit.web import client_address
 from paylink.limits import BEACONS_BY_SESSION, PAY_BY_ADDRESS, PAY_BY_SESSION
 from paylink.payments import customer
@@ -36,9 +37,17 @@ class UnsupportedMediaType(PaylinkError):
 
 
 class Nothing(BaseModel):
-    """A body that says nothing: amount, currency and link are never the browser's to name."""
+    """A body that says nothing: currency and link are never the browser's to name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Wish(BaseModel):
+    """How much the customer would like to pay of a link that takes parts, in minor units; left out, all of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    amount: Annotated[int, Field(strict=True, gt=0, le=MAX_AMOUNT)] | None = None
 
 
 async def events(request: Request) -> Response:
@@ -66,14 +75,16 @@ async def events(request: Request) -> Response:
 async def payments(request: Request) -> Response:
     """Begins an attempt: ``{"payment_id", "client_secret", "amount", "currency"}``."""
     ctx = checkout(request).context
-    visit, _ = await _visit(ctx, request)
-    await _body(request, Nothing)
+    visit, view = await _visit(ctx, request)
+    wish = await _body(request, Wish)
+    if wish.amount is not None and view.minimum_amount is None:
+        raise Invalid.one("amount", "amount_not_accepted", "This link is paid in one payment")
     address = client_address(request.scope)
     await ctx.limits.hit(PAY_BY_ADDRESS, "pay-address", address, closed=True)
     await ctx.limits.hit(PAY_BY_SESSION, "pay-session", visit.id, closed=True)
     # Whoever pays has opened the page and entered a card, even if no beacon came through.
     await _note(ctx, visit, Beacon(step=Step.STARTED), _device(request))
-    started = await customer.start(ctx, link_id=visit.link_id, session_id=visit.id, address=address)
+    started = await customer.start(ctx, link_id=visit.link_id, session_id=visit.id, address=address, amount=wish.amount)
     return JSONResponse(
         {
             "payment_id": started.payment_id,
@@ -84,27 +95,52 @@ async def payments(request: Request) -> Response:
     )
 
 
+async def resume(request: Request) -> Response:
+    """``{"client_secret"}`` of this browser's own attempt, for the bank to ask its question again."""
+    ctx = checkout(request).context
+    visit, _ = await _visit(ctx, request)
+    await _body(request, Nothing)
+    await ctx.limits.hit(PAY_BY_SESSION, "resume-session", visit.id, closed=True)
+    found = await customer.resume(ctx, link_id=visit.link_id, session_id=visit.id)
+    return JSONResponse({"client_secret": found.client_secret})
+
+
+async def restart(request: Request) -> Response:
+    """Ends the attempt that is in the way, if it waits for its customer, then answers as ``status`` does."""
+    ctx = checkout(request).context
+    visit, _ = await _visit(ctx, request)
+    await _body(request, Nothing)
+    await ctx.limits.hit(PAY_BY_ADDRESS, "pay-address", client_address(request.scope), closed=True)
+    await ctx.limits.hit(PAY_BY_SESSION, "restart-session", visit.id, closed=True)
+    await customer.give_up(ctx, link_id=visit.link_id, session_id=visit.id)
+    return JSONResponse(_status(await _view(ctx, visit)))
+
+
 async def refresh(request: Request) -> Response:
-    """Asks the provider about this browser's attempt, not too often, then answers as ``status`` does."""
+    """Asks the provider about the link's live attempt, not too often, then answers as ``status`` does."""
     app = checkout(request)
     ctx = app.context
     visit, view = await _visit(ctx, request)
     await ctx.limits.hit(CALLS_BY_SESSION, "status", visit.id)
     await _body(request, Nothing)
-    if view.payment_id is not None and app.asked.due(view.payment_id):
-        await customer.refresh(ctx, link_id=visit.link_id, session_id=visit.id)
-        view = await ctx.db.read(lambda session: customer.view(session, visit.link_id, session_id=visit.id))
+    if view.live_id is not None and app.asked.due(view.live_id):
+        await customer.refresh(ctx, link_id=visit.link_id)
+        view = await _view(ctx, visit)
     return JSONResponse(_status(view))
 
 
 async def status(request: Request) -> Response:
-    """``{"state", "decline", "card"}`` as this browser may know it."""
+    """``{"state", "offer", "decline", "card"}`` as this browser may know it; ``amount_left`` where it takes parts."""
     ctx = checkout(request).context
     found = await by_cookie(ctx, request)
     if found is None:
         raise _no_session()
     await ctx.limits.hit(CALLS_BY_SESSION, "status", found[0].id)
     return JSONResponse(_status(found[1]))
+
+
+async def _view(ctx: Context, visit: Visit) -> PageView:
+    return await ctx.db.read(lambda session: customer.view(session, visit.link_id, session_id=visit.id))
 
 
 async def _visit(ctx: Context, request: Request) -> tuple[Visit, PageView]:
@@ -147,4 +183,5 @@ def _device(request: Request) -> Device:
 
 
 def _status(view: PageView) -> dict[str, Any]:
-    return {"state": view.state.value, "decline": view.decline, "card": view.card}
+    found = {"state": view.state.value, "offer": view.offer, "decline": view.decline, "card": view.card}
+    return found if view.minimum_amount is None else {**found, "amount_left": view.amount_left}

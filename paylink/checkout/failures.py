@@ -17,7 +17,7 @@ from paylink.errors import NotFound, PaylinkError, TooLarge, Unavailable
 from paylink.problems import problem
 
 BODY_LIMIT: Final = 4 * 1024
-CALLS: Final = re.compile(rf"/pay/{LINK_ID}/(events|payments|refresh|status)")
+CALLS: Final = re.compile(rf"/pay/{LINK_ID}/(events|payments|refresh|restart|resume|status)")
 
 log = structlog.get_logger(__name__)
 

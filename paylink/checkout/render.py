@@ -9,14 +9,18 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from paylink.checkout.agents import recognise
+from paylink.checkout.amount import AmountField, amount_field
 from paylink.checkout.assets import Assets
 from paylink.kit.money import format_amount
+from paylink.payments.brands import card_words
 from paylink.payments.customer import PageState, PageView
-from paylink.psp.base import BrowserSetup
+from paylink.psp.base import Psp
 
 LANGUAGE: Final = "en"
 # States that can still change without the customer's doing: the page asks again by itself.
-WAITING: Final = frozenset({PageState.IN_PROGRESS, PageState.ELSEWHERE, PageState.CHECKING})
+WAITING: Final = frozenset(
+    {PageState.IN_PROGRESS, PageState.ELSEWHERE, PageState.CHECKING, PageState.LOCKED, PageState.PAUSED}
+)
 # States after which the link itself has ended.
 ENDED: Final = frozenset({PageState.PAID, PageState.EXPIRED, PageState.CANCELED})
 GONE: Final = frozenset({PageState.EXPIRED, PageState.CANCELED})
@@ -32,14 +36,16 @@ TEXTS: Final = {
     "not_confirmed": "The payment was not completed and you have not been charged. Please try again.",
     "invalid": "Please check your card details.",
     "retry": "Try again",
+    "not_now": "This could not be done just now. Please try again in a moment.",
 }
 
 
 class Renderer:
     """Renders with what is the same for the whole process."""
 
-    def __init__(self, assets: Assets, browser: BrowserSetup, *, livemode: bool) -> None:
-        self._browser = browser
+    def __init__(self, assets: Assets, psp: Psp) -> None:
+        self._assets = assets.urls
+        self._psp = psp
         self._environment = Environment(
             loader=PackageLoader("paylink.checkout"),
             autoescape=True,
@@ -49,7 +55,7 @@ class Renderer:
             extensions=["jinja2.ext.i18n"],
         )
         self._environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-        self._environment.globals |= {"assets": assets.urls, "livemode": livemode, "language": LANGUAGE}
+        self._environment.globals |= {"assets": assets.urls, "livemode": psp.livemode, "language": LANGUAGE}
         self._warm_up()
 
     def _warm_up(self) -> None:
@@ -89,24 +95,37 @@ class Renderer:
         if view.state in GONE or (view.state is PageState.PAID and not paid_here(view)):
             return self.ended(view)
         template = TEMPLATES.get(view.state, "waiting.html")
-        return self._page(template, view=view, data=self._data(view, nonce), **_facts(view))
+        field = self._amount_field(view)
+        return self._page(template, view=view, field=field, data=self._data(view, field, nonce), **_facts(view))
 
-    def _data(self, view: PageView, nonce: str) -> dict[str, Any]:
+    def _amount_field(self, view: PageView) -> AmountField | None:
+        if view.state is not PageState.PAYABLE:
+            return None
+        return amount_field(view, self._psp.charging(view.currency))
+
+    def _data(self, view: PageView, field: AmountField | None, nonce: str) -> dict[str, Any]:
         data: dict[str, Any] = {
             "kind": "link",
             "state": view.state.value,
             "waiting": view.state in WAITING,
+            "offer": view.offer,
             "base": f"/pay/{view.link_id}",
             "nonce": nonce,
             "texts": TEXTS,
         }
+        if view.minimum_amount is not None:
+            data["amount_left"] = view.amount_left
+        if field is not None:
+            data["parts"] = {**field.data, "script": self._assets["parts.js"]}
         if view.state in {PageState.PAYABLE, PageState.IN_PROGRESS}:
+            charging = self._psp.charging(view.currency)
             data |= {
+                "shift": charging.shift if charging else 0,
                 "attempted": view.payment_id is not None,
                 "amount": view.amount,
                 "currency": view.currency,
-                "key": self._browser.publishable_key,
-                "script": self._browser.script_url,
+                "key": self._psp.browser.publishable_key,
+                "script": self._psp.browser.script_url,
             }
         return data
 
@@ -148,26 +167,16 @@ def _message(heading: str, text: str) -> dict[str, Any]:
 
 
 def _facts(view: PageView) -> dict[str, Any]:
-    return {"amount": format_amount(view.amount, view.currency), "when": _when(view.paid_at), "card": _card(view.card)}
+    here = view.amount_here if view.amount_here != view.amount else None
+    return {
+        "amount": format_amount(view.amount, view.currency),
+        "paid": format_amount(view.amount_paid, view.currency) if view.amount_paid else None,
+        "left": format_amount(view.amount_left, view.currency),
+        "paid_now": format_amount(here, view.currency) if here else None,
+        "when": _when(view.paid_at),
+        "card": card_words(view.card),
+    }
 
 
 def _when(moment: datetime | None) -> str | None:
     return format_datetime(moment, "d MMMM y, HH:mm 'UTC'", locale="en_GB") if moment else None
-
-
-BRANDS: Final = {
-    "amex": "American Express",
-    "cartes_bancaires": "Cartes Bancaires",
-    "diners": "Diners Club",
-    "eftpos_au": "Eftpos",
-    "jcb": "JCB",
-    "unionpay": "UnionPay",
-}
-
-
-def _card(card: Mapping[str, str | None] | None) -> str | None:
-    """``Visa ending in 4242``."""
-    if not card or not card.get("last4"):
-        return None
-    brand = card.get("brand") or "card"
-    return f"{BRANDS.get(brand, brand.replace('_', ' ').title())} ending in {card['last4']}"

@@ -5,7 +5,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
 from paylink.accounts import service as accounts
@@ -53,7 +53,10 @@ class CurrencyOut(BaseModel):
     code: str
     name: str
     exponent: int
+    # What one link can ask for and one payment can bring, in the currency's minor unit.
+    min_amount: int
     max_amount: int
+    step: int = Field(description="Amounts are multiples of this")
 
 
 class CurrencyList(BaseModel):
@@ -63,10 +66,18 @@ class CurrencyList(BaseModel):
 
 
 @router.get("/currencies", response_model=CurrencyList, summary="Currencies a link can be made in")
-async def list_currencies(caller: Caller) -> Response:
+async def list_currencies(caller: Caller, ctx: Ctx) -> Response:
     data = [
-        {"code": code, "name": currency_name(code), "exponent": digits, "max_amount": MAX_AMOUNT}
+        {
+            "code": code,
+            "name": currency_name(code),
+            "exponent": digits,
+            "min_amount": charging.minimum,
+            "max_amount": min(MAX_AMOUNT, charging.maximum),
+            "step": charging.step,
+        }
         for code, digits in sorted(currencies().items())
+        if (charging := ctx.psp.charging(code)) is not None
     ]
     return JSONResponse({"object": "list", "data": data, "has_more": False})
 

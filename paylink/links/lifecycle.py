@@ -3,7 +3,7 @@
 ::
 
     active ──► partially_paid ──► paid
-      │              │
+      │            ↺ │   another part, and still not all
       ├──────────────┼──► expired
       └──────────────┴──► canceled
 """
@@ -35,6 +35,8 @@ class Move:
 
 
 MOVES: Final = {
+    # From itself too: the next part is told of like the first.
+    LinkStatus.PARTIALLY_PAID: Move(LinkStatus.PARTIALLY_PAID, EventType.LINK_PARTIALLY_PAID),
     LinkStatus.PAID: Move(LinkStatus.PAID, EventType.LINK_PAID, "paid_at"),
     LinkStatus.EXPIRED: Move(LinkStatus.EXPIRED, EventType.LINK_EXPIRED),
     LinkStatus.CANCELED: Move(LinkStatus.CANCELED, EventType.LINK_CANCELED, "canceled_at"),

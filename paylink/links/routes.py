@@ -35,6 +35,7 @@ async def create(
     request: Request, body: CreateLink, caller: Caller, idempotency_key: IdempotencyKey = None
 ) -> Response:
     ctx = context_of(request)
+    body.check_chargeable(ctx.psp.charging(body.currency))
     new, sends = body.new_link(), _wanted(ctx, body)
     key = idempotency.Request.of(idempotency_key, scope=f"{caller.merchant_id}:create_link", body=await request.body())
 

@@ -1,17 +1,29 @@
 """Links on the wire: what the API takes and gives. An edge: it speaks for customers and deliveries too."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from paylink.customers.addresses import Email, LocaleTag, Phone, normal_phone
 from paylink.customers.models import Customer
 from paylink.customers.service import Contact
 from paylink.delivery.schemas import DeliveryIn, DeliveryOut
+from paylink.errors import FieldError, Invalid
 from paylink.kit.clock import rfc3339, utcnow
-from paylink.kit.money import MAX_AMOUNT, UnknownCurrency, exponent
+from paylink.kit.money import MAX_AMOUNT, UnknownCurrency, exponent, format_plain
 from paylink.kit.text import (
     Long,
     MetadataKey,
@@ -22,6 +34,7 @@ from paylink.kit.text import (
 )
 from paylink.links.models import LinkStatus, PaymentLink
 from paylink.links.service import NewLink
+from paylink.psp.base import Charging
 
 DEFAULT_LIFE: Final = timedelta(hours=24)
 # Adyen's bound for pay by link.
@@ -75,6 +88,11 @@ class CustomerIn(Body):
 class CreateLink(Body):
     amount: Amount
     currency: Currency
+    minimum_amount: Annotated[int, Field(strict=True, gt=0, le=MAX_AMOUNT)] | None = Field(
+        None,
+        description="The least that may be paid at once, in the currency's minor unit: the customer may pay in parts. "
+        "Left out, the whole amount or nothing",
+    )
     description: Long | None = None
     reference: Short | None = None
     customer: CustomerIn | None = None
@@ -84,6 +102,14 @@ class CreateLink(Body):
     expires_at: AwareDatetime | None = None
     deliver: list[DeliveryIn] = Field(default_factory=list, max_length=10)
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=50)
+
+    @field_validator("minimum_amount")
+    @classmethod
+    def _within_the_amount(cls, value: int | None, info: ValidationInfo) -> int | None:
+        amount = info.data.get("amount")
+        if value is not None and amount is not None and value > amount:
+            raise PydanticCustomError("minimum_amount_too_large", "must not be more than the amount")
+        return value
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
@@ -110,7 +136,34 @@ class CreateLink(Body):
             reference=self.reference,
             contact=Contact(**self.customer.model_dump()) if self.customer else None,
             metadata=self.metadata,
+            minimum_amount=self.minimum_amount,
         )
+
+    def check_chargeable(self, charging: Charging | None) -> None:
+        """Raises ``Invalid`` for what the provider could not take: better said here than to the customer with a card.
+
+        A part too is a charge of its own.
+        """
+        if charging is None:
+            raise Invalid.one("currency", "currency_not_chargeable", "cannot be charged by the payment provider")
+        amounts = {"amount": self.amount, "minimum_amount": self.minimum_amount}
+        errors = [
+            FieldError(field, code, f"the payment provider takes {text}")
+            for field, value in amounts.items()
+            if value is not None
+            for code, text in _refusals(value, self.currency, charging)
+        ]
+        if errors:
+            raise Invalid(errors)
+
+
+def _refusals(amount: int, currency: str, charging: Charging) -> Iterator[tuple[str, str]]:
+    if amount < charging.minimum:
+        yield "amount_too_small", f"no less than {format_plain(charging.minimum, currency)} at once"
+    elif amount > charging.maximum:
+        yield "amount_too_large", f"no more than {format_plain(charging.maximum, currency)} at once"
+    elif amount % charging.step:
+        yield "amount_not_chargeable", f"{currency} in steps of {format_plain(charging.step, currency)} only"
 
 
 class CustomerOut(BaseModel):
@@ -128,6 +181,11 @@ class CreatedBy(BaseModel):
     name: str
 
 
+class LockOut(BaseModel):
+    reason: Literal["too_many_attempts", "too_many_cards"]
+    at: datetime
+
+
 class LinkOut(BaseModel):
     id: str
     object: Literal["payment_link"] = "payment_link"
@@ -135,6 +193,7 @@ class LinkOut(BaseModel):
     amount: int
     amount_paid: int
     amount_refunded: int
+    minimum_amount: int | None = Field(description="The least that may be paid at once; null: the whole amount only")
     currency: str
     description: str | None
     reference: str | None
@@ -147,6 +206,7 @@ class LinkOut(BaseModel):
     canceled_at: datetime | None
     metadata: dict[str, str]
     created_by: CreatedBy
+    lock: LockOut | None = Field(description="Too many declined tries: nobody can pay until the link is unlocked")
 
 
 class LinkList(BaseModel):
@@ -182,6 +242,7 @@ def link_form(
         "amount": row["amount"],
         "amount_paid": row["amount_paid"],
         "amount_refunded": row["amount_refunded"],
+        "minimum_amount": row["minimum_amount"],
         "currency": row["currency"],
         "description": row["description"],
         "reference": row["reference"],
@@ -197,6 +258,7 @@ def link_form(
             "id": row["created_by_id"],
             "name": row["created_by_name"],
         },
+        "lock": {"reason": row["lock_reason"], "at": rfc3339(row["locked_at"])} if row["locked_at"] else None,
     }
     return form if url is None else {**form, "url": url}
 

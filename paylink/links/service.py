@@ -27,7 +27,8 @@ _insert = PreparedInsert(_links)
 
 @dataclass(frozen=True, slots=True)
 class NewLink:
-    """``amount`` in minor units. ``expires_at`` is aware UTC and in the future."""
+    """Amounts in minor units; ``minimum_amount`` is the least that may be paid at once. ``expires_at`` is aware UTC and
+    in the future."""
 
     amount: int
     currency: str
@@ -36,6 +37,7 @@ class NewLink:
     reference: str | None = None
     contact: Contact | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    minimum_amount: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,10 @@ def create(session: Session, principal: Principal, new: NewLink) -> Created:
         "amount": new.amount,
         "amount_paid": 0,
         "amount_refunded": 0,
+        "minimum_amount": new.minimum_amount,
+        "locked_at": None,
+        "lock_reason": None,
+        "forgiven_attempts": 0,
         "currency": new.currency,
         "description": new.description,
         "reference": new.reference,
@@ -79,6 +85,8 @@ def create(session: Session, principal: Principal, new: NewLink) -> Created:
         "expires_at": rfc3339(new.expires_at),
         "created_by": principal.name,
     }
+    if new.minimum_amount is not None:
+        facts["minimum_amount"] = new.minimum_amount
     return Created(row, customer, NewEvent(EventType.LINK_CREATED, principal.origin, facts))
 
 

@@ -1,22 +1,24 @@
 """Ending a link while somebody may be paying it: the attempt is resolved at the provider first, and paid wins."""
 
-from datetime import timedelta
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
 from paylink.accounts.scope import Principal
+from paylink.audit import service as audit
+from paylink.audit.models import Action
 from paylink.context import Context
+from paylink.db import database_now
 from paylink.delivery.service import forget_tokens
 from paylink.errors import Conflict, Unavailable
 from paylink.events.types import Origin
-from paylink.kit.clock import utcnow
 from paylink.links import lifecycle as links
 from paylink.links import service
 from paylink.links.models import LinkStatus, PaymentLink
-from paylink.payments import facts, lifecycle
+from paylink.payments import facts, insist, lifecycle
 from paylink.payments.models import LIVE, Payment, PaymentStatus
 from paylink.payments.service import apply, live_payment
 from paylink.psp.base import ProviderPayment, PspError, PspRefused
@@ -53,9 +55,10 @@ async def cancel_link(ctx: Context, principal: Principal, link_id: str) -> None:
             merchant_id=link.merchant_id,
             to=LinkStatus.CANCELED,
             origin=principal.origin,
-            data={"by": principal.name},
+            data={"by": principal.name, **_paid_so_far(link)},
         )
         forget_tokens(session, link_id)
+        audit.note(session, ctx.keyring, principal, Action.LINK_CANCELED, subject=link_id)
 
     await ctx.db.transact(close)
 
@@ -72,7 +75,7 @@ async def expire_due(ctx: Context) -> int:
         )
         query = (
             sa.select(PaymentLink.id)
-            .where(PaymentLink.status.in_([s.value for s in links.OPEN]), PaymentLink.expires_at <= utcnow(), ~kept)
+            .where(PaymentLink.status.in_([s.value for s in links.OPEN]), PaymentLink.expires_at <= _now(), ~kept)
             .order_by(PaymentLink.expires_at)
             .limit(SWEEP_PAGE)
         )
@@ -87,7 +90,12 @@ async def expire_due(ctx: Context) -> int:
 
 
 def _forsaken() -> sa.ColumnElement[bool]:
-    return sa.and_(Payment.status.in_([s.value for s in IDLE]), Payment.updated_at <= utcnow() - GRACE)
+    return sa.and_(Payment.status.in_([s.value for s in IDLE]), Payment.updated_at <= _now(ago=GRACE))
+
+
+def _now(*, ago: timedelta = timedelta()) -> sa.ScalarSelect[datetime]:
+    """Asked once and not for every row: only then can PostgreSQL look for it in an index."""
+    return sa.select(database_now(ago=ago)).scalar_subquery()
 
 
 async def _given_up(ctx: Context, payment: Payment) -> bool:
@@ -104,7 +112,7 @@ async def resolve(ctx: Context, payment: Payment) -> None:
     if psp_payment_id is None:
         return
     try:
-        theirs = await ctx.psp.cancel(psp_payment_id, idempotency_key=f"{payment.id}:cancel")
+        theirs = await insist.cancel(ctx, payment.id, psp_payment_id)
     except PspRefused:
         theirs = await _read(ctx, psp_payment_id)
     except PspError as error:
@@ -135,11 +143,27 @@ def _drop(session: Session, payment_id: str) -> str | None:
 
 
 def _expire(session: Session, link_id: str) -> bool:
-    link = _lock(session, link_id)
-    if live_payment(session, link_id) is not None or link.expires_at > utcnow():
+    held = sa.select(PaymentLink, database_now()).where(PaymentLink.id == link_id).with_for_update()
+    link, now = session.execute(held).one()
+    if live_payment(session, link_id) is not None or link.expires_at > now:
         return False
     forget_tokens(session, link_id)
-    return links.move(session, link_id, merchant_id=link.merchant_id, to=LinkStatus.EXPIRED, origin=Origin.SYSTEM)
+    return links.move(
+        session,
+        link_id,
+        merchant_id=link.merchant_id,
+        to=LinkStatus.EXPIRED,
+        origin=Origin.SYSTEM,
+        data=_paid_so_far(link),
+    )
+
+
+def _paid_so_far(link: PaymentLink) -> dict[str, Any]:
+    """What is kept of a link that ends before all of it was paid."""
+    if not link.amount_paid:
+        return {}
+    left = max(0, link.amount - link.amount_paid)
+    return {"amount_paid": link.amount_paid, "amount_left": left, "currency": link.currency}
 
 
 def _lock(session: Session, link_id: str) -> PaymentLink:

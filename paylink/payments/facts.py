@@ -1,11 +1,13 @@
 """What events say of a payment: ids, states, codes, brand and last four. One place, so that nothing else slips in."""
 
+from datetime import datetime
 from typing import Any
 
 from paylink.events.log import NewEvent
 from paylink.events.types import EventType, Origin
+from paylink.kit.clock import rfc3339
 from paylink.payments.advice import advise
-from paylink.payments.models import Payment, Refund
+from paylink.payments.models import Dispute, Payment, Refund
 
 
 def of_payment(payment: Payment, **more: Any) -> dict[str, Any]:
@@ -66,6 +68,11 @@ def review_closed(payment: Payment, *, decision: str, by: str, reason: str | Non
     return NewEvent(EventType.REVIEW_CLOSED, origin, facts)
 
 
+def review_expiring(payment: Payment, capture_before: datetime) -> NewEvent:
+    facts = of_payment(payment, capture_before=rfc3339(capture_before))
+    return NewEvent(EventType.REVIEW_EXPIRING, Origin.SYSTEM, facts)
+
+
 def succeeded(payment: Payment, *, late: bool) -> NewEvent:
     kind = EventType.PAYMENT_SUCCEEDED_LATE if late else EventType.PAYMENT_SUCCEEDED
     return NewEvent(kind, Origin.PROVIDER, of_payment(payment, amount_captured=payment.amount_captured))
@@ -77,6 +84,31 @@ def refunded(refund: Refund) -> NewEvent:
 
 def refund_failed(refund: Refund) -> NewEvent:
     return NewEvent(EventType.REFUND_FAILED, Origin.PROVIDER, {**_of_refund(refund), "reason": refund.failure_reason})
+
+
+def dispute_opened(dispute: Dispute) -> NewEvent:
+    return NewEvent(EventType.DISPUTE_OPENED, Origin.PROVIDER, _of_dispute(dispute), occurred_at=dispute.opened_at)
+
+
+def dispute_updated(dispute: Dispute) -> NewEvent:
+    return NewEvent(EventType.DISPUTE_UPDATED, Origin.PROVIDER, _of_dispute(dispute))
+
+
+def dispute_closed(dispute: Dispute) -> NewEvent:
+    facts = {**_of_dispute(dispute), "outcome": dispute.status}
+    return NewEvent(EventType.DISPUTE_CLOSED, Origin.PROVIDER, facts)
+
+
+def _of_dispute(dispute: Dispute) -> dict[str, Any]:
+    return {
+        "dispute": dispute.id,
+        "payment": dispute.payment_id,
+        "amount": dispute.amount,
+        "currency": dispute.currency,
+        "reason": dispute.reason,
+        "status": dispute.status,
+        "evidence_due_at": rfc3339(dispute.evidence_due_at) if dispute.evidence_due_at else None,
+    }
 
 
 def _of_refund(refund: Refund) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """The durable jobs behind every attempt: nothing depends on the customer's page staying open or a webhook arriving."""
 
+from datetime import datetime
 from functools import partial
 
+import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
 from paylink.context import Context
+from paylink.db import database_now
 from paylink.errors import Unavailable
 from paylink.jobs import Handler, TryAgain
 from paylink.kit.clock import utcnow
-from paylink.payments import facts, lifecycle
+from paylink.payments import facts, insist, lifecycle
 from paylink.payments.closing import GRACE, IDLE, resolve
 from paylink.payments.models import LIVE, Payment, PaymentStatus, Refund, RefundStatus
 from paylink.payments.refunds import REFUND_JOB, carry_out
@@ -39,7 +42,7 @@ async def follow(ctx: Context, payment_id: str) -> None:
     try:
         await refresh(ctx, payment_id)
         payment = await ctx.db.read(lambda session: session.get_one(Payment, payment_id))
-        if payment.status in IDLE and payment.updated_at < utcnow() - GRACE:
+        if payment.status in IDLE and payment.updated_at < await _now(ctx) - GRACE:
             await resolve(ctx, payment)
             payment = await ctx.db.read(lambda session: session.get_one(Payment, payment_id))
     except (PspError, Unavailable) as error:
@@ -54,7 +57,7 @@ async def release(ctx: Context, payment_id: str) -> None:
     if payment is None or payment.psp_payment_id is None or payment.status == PaymentStatus.SUCCEEDED:
         return
     try:
-        await ctx.psp.cancel(payment.psp_payment_id, idempotency_key=f"{payment.id}:cancel")
+        await insist.cancel(ctx, payment.id, payment.psp_payment_id)
     except PspRefused:
         theirs = await ctx.psp.get_payment(payment.psp_payment_id)
         await ctx.db.transact(lambda session: settle(session, ctx.jobs, payment_id, theirs, livemode=ctx.psp.livemode))
@@ -74,6 +77,11 @@ async def refund(ctx: Context, refund_id: str) -> None:
     else:
         if made.status == RefundStatus.PENDING:
             raise TryAgain("still pending", after_s=_patience_s(made))
+
+
+async def _now(ctx: Context) -> datetime:
+    """By the clock that wrote ``updated_at``: another process may have done so."""
+    return await ctx.db.read(lambda session: session.scalars(sa.select(database_now())).one())
 
 
 def _open(payment: Payment) -> bool:

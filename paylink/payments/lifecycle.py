@@ -18,10 +18,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from paylink.db import table
+from paylink.db import database_now, table
 from paylink.events import log
 from paylink.events.log import NewEvent
-from paylink.kit.clock import utcnow
 from paylink.payments.models import LIVE, Payment, PaymentStatus
 
 S = PaymentStatus
@@ -53,7 +52,7 @@ def move(
     ``frm`` narrows the states the table allows. ``payment`` shows the new state afterwards.
     """
     allowed = [state.value for state in (frm or MOVES[to]) if state in MOVES[to]]
-    changed = {"status": to.value, "updated_at": utcnow(), **values}
+    changed = {"status": to.value, "updated_at": database_now(), **values}
     moved = session.execute(
         sa.update(_payments)
         .where(_payments.c.id == payment.id, _payments.c.status.in_(allowed))
@@ -75,6 +74,8 @@ def locked(session: Session, payment_id: str) -> Payment:
 
 def amend(session: Session, payment: Payment, *, events: Sequence[NewEvent] = (), **values: Any) -> None:
     """Writes what is newly known of a payment whose state stays as it is. The caller holds its lock."""
-    session.execute(sa.update(_payments).where(_payments.c.id == payment.id).values({"updated_at": utcnow(), **values}))
+    session.execute(
+        sa.update(_payments).where(_payments.c.id == payment.id).values({"updated_at": database_now(), **values})
+    )
     session.refresh(payment)
     log.append(session, merchant_id=payment.merchant_id, link_id=payment.link_id, events=events)

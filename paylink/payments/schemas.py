@@ -1,5 +1,6 @@
 """Payments and refunds on the wire."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,7 +10,19 @@ from paylink.kit.clock import rfc3339
 from paylink.kit.money import MAX_AMOUNT
 from paylink.kit.text import Short
 from paylink.payments.advice import advise
-from paylink.payments.models import Payment, PaymentStatus, Refund, RefundStatus
+from paylink.payments.models import (
+    Dispute,
+    DisputeStatus,
+    Payment,
+    PaymentStatus,
+    Receipt,
+    ReceiptStatus,
+    Refund,
+    RefundStatus,
+)
+
+# Where an authorisation holds the customer's money and nobody has taken it yet.
+HELD = (PaymentStatus.IN_REVIEW, PaymentStatus.REQUIRES_CAPTURE)
 
 
 class CardOut(BaseModel):
@@ -22,6 +35,31 @@ class RiskOut(BaseModel):
     outcome: Literal["allow", "review", "block"]
     risk_level: str | None
     reasons: list[str]
+
+
+class DisputeOut(BaseModel):
+    id: str
+    object: Literal["dispute"] = "dispute"
+    payment: str
+    amount: int
+    currency: str
+    status: DisputeStatus
+    reason: str | None
+    evidence_due_at: datetime | None = Field(None, description="Until when the provider takes an answer")
+    opened_at: datetime
+    closed_at: datetime | None
+
+
+class DisputeList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[DisputeOut]
+    has_more: bool
+
+
+class ReceiptOut(BaseModel):
+    channel: str
+    status: ReceiptStatus
+    sent_at: datetime | None
 
 
 class PaymentOut(BaseModel):
@@ -40,6 +78,12 @@ class PaymentOut(BaseModel):
     risk: RiskOut | None
     reviewed_by: str | None
     review_reason: str | None
+    capture_before: datetime | None = Field(
+        None, description="While the money is only held: when the authorisation lapses, where the provider says so"
+    )
+    late: bool = Field(description="The money came after the link had ended, or beyond its amount")
+    disputes: list[DisputeOut]
+    receipt: ReceiptOut | None
     created_at: datetime
     updated_at: datetime
 
@@ -77,7 +121,17 @@ class RefundOut(BaseModel):
     created_at: datetime
 
 
-def payment_form(payment: Payment) -> dict[str, Any]:
+class RefundList(BaseModel):
+    object: Literal["list"] = "list"
+    data: list[RefundOut]
+    has_more: bool
+
+
+class ResumedOut(BaseModel):
+    payments_paused_until: None
+
+
+def payment_form(payment: Payment, *, disputes: Sequence[Dispute], receipt: Receipt | None) -> dict[str, Any]:
     risk = None
     if payment.fraud_outcome is not None:
         risk = {
@@ -101,9 +155,36 @@ def payment_form(payment: Payment) -> dict[str, Any]:
         "risk": risk,
         "reviewed_by": payment.reviewed_by,
         "review_reason": payment.review_reason,
+        "capture_before": _moment(payment.capture_before) if payment.status in HELD else None,
+        "late": payment.late,
+        "disputes": [dispute_form(dispute) for dispute in disputes],
+        "receipt": _receipt_form(receipt) if receipt else None,
         "created_at": rfc3339(payment.created_at),
         "updated_at": rfc3339(payment.updated_at),
     }
+
+
+def dispute_form(dispute: Dispute) -> dict[str, Any]:
+    return {
+        "id": dispute.id,
+        "object": "dispute",
+        "payment": dispute.payment_id,
+        "amount": dispute.amount,
+        "currency": dispute.currency,
+        "status": dispute.status,
+        "reason": dispute.reason,
+        "evidence_due_at": _moment(dispute.evidence_due_at),
+        "opened_at": rfc3339(dispute.opened_at),
+        "closed_at": _moment(dispute.closed_at),
+    }
+
+
+def _receipt_form(receipt: Receipt) -> dict[str, Any]:
+    return {"channel": receipt.channel, "status": receipt.status, "sent_at": _moment(receipt.sent_at)}
+
+
+def _moment(value: datetime | None) -> str | None:
+    return rfc3339(value) if value else None
 
 
 def refund_form(refund: Refund) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from paylink.customers.models import Customer
 from paylink.fraud.checks import FraudInput, Outcome, Verdict
 from paylink.fraud.rules import assess
 from paylink.kit.clock import utcnow
-from paylink.links.lifecycle import OPEN
 from paylink.links.models import PaymentLink
 from paylink.payments import facts, lifecycle
 from paylink.payments.models import Decision, Payment, PaymentStatus
+from paylink.payments.parts import fits
 from paylink.psp.base import RiskOutcome
 
 WINDOW: Final = timedelta(hours=1)
@@ -32,10 +32,19 @@ def screen(session: Session, payment_id: str, risk: RiskOutcome | None) -> Payme
     return payment
 
 
+def reconsider(session: Session, payment_id: str) -> Payment:
+    """A capture that was decided on and not carried out, while its link was paid or ended otherwise, is let go."""
+    payment = lifecycle.locked(session, payment_id)
+    waits = payment.status == PaymentStatus.REQUIRES_CAPTURE and payment.decision == Decision.CAPTURE
+    if waits and not fits(session.get_one(PaymentLink, payment.link_id), payment.amount):
+        lifecycle.amend(session, payment, decision=Decision.RELEASE.value)
+    return payment
+
+
 def _write_down(session: Session, payment: Payment, verdict: Verdict) -> None:
     reasons = list(verdict.reasons)
     # An earlier attempt, given up here, was captured at the provider after all: the link is not paid a second time.
-    paid = session.get_one(PaymentLink, payment.link_id).status not in OPEN
+    paid = not fits(session.get_one(PaymentLink, payment.link_id), payment.amount)
     decision = Decision.RELEASE if paid else DECISION[verdict.outcome]
     held = verdict.outcome is Outcome.REVIEW and not paid
     events = [
@@ -65,7 +74,7 @@ def _known(session: Session, payment: Payment, risk: RiskOutcome | None) -> Frau
     return FraudInput(
         amount=payment.amount,
         currency=payment.currency,
-        link_attempts=payment.attempt,
+        link_attempts=_tries(session, payment),
         distinct_cards_on_link=_distinct_cards(session, payment),
         customer_attempts_1h=_count(session, *recent, Payment.customer_id == payment.customer_id)
         if payment.customer_id
@@ -78,6 +87,12 @@ def _known(session: Session, payment: Payment, risk: RiskOutcome | None) -> Frau
         amount_ceiling=merchant.review_above,
         risk=risk,
     )
+
+
+def _tries(session: Session, payment: Payment) -> int:
+    """Attempts that did not pay, and this one. Whoever pays in parts tries often, and each try is good."""
+    of_link = (Payment.link_id == payment.link_id, Payment.attempt <= payment.attempt)
+    return _count(session, *of_link, Payment.status != PaymentStatus.SUCCEEDED)
 
 
 def _distinct_cards(session: Session, payment: Payment) -> int:

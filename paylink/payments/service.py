@@ -15,27 +15,33 @@ from sqlalchemy.orm import Session
 
 from paylink.accounts.models import Merchant
 from paylink.context import Context
-from paylink.db import table
+from paylink.db import database_now, table
 from paylink.errors import Conflict, Unavailable
 from paylink.events import log as event_log
 from paylink.jobs import JobQueue
-from paylink.kit.clock import utcnow
 from paylink.kit.ids import new_id
 from paylink.links.lifecycle import OPEN
 from paylink.links.models import PaymentLink
-from paylink.payments import facts, lifecycle
+from paylink.payments import breaker, facts, insist, lifecycle
 from paylink.payments.models import LIVE, Decision, Payment, PaymentStatus
-from paylink.payments.screening import screen
+from paylink.payments.parts import payable
+from paylink.payments.screening import reconsider, screen
 from paylink.payments.settle import fail, mismatch, release_later, settle
-from paylink.psp.base import NewPayment, ProviderPayment, PspBusy, PspError, PspOutcomeUnknown, PspRefused
+from paylink.psp.base import (
+    NewPayment,
+    ProviderPayment,
+    ProviderStatus,
+    PspBusy,
+    PspError,
+    PspOutcomeUnknown,
+    PspRefused,
+)
 
 log = structlog.get_logger(__name__)
 
 FOLLOW_JOB: Final = "payments.follow"
 # The page and the webhook settle almost every payment at once; the job is for those that both have lost.
 FOLLOW_AFTER_S: Final = 20
-# Whoever tests stolen cards needs many tries; a person with a few cards of their own does not.
-MAX_ATTEMPTS: Final = 10
 ADDRESS_PURPOSE: Final = "payer-address"
 
 _payments = table(Payment)
@@ -60,14 +66,25 @@ class _Claim:
     description: str
 
 
-async def start(ctx: Context, *, link_id: str, session_id: str, address: str) -> Started:
+class OtherAmount(Conflict):
+    """This session has an unconfirmed attempt of another amount, which has to be given up before this one begins."""
+
+    def __init__(self, payment: Payment) -> None:
+        super().__init__("This link is being paid just now", code="payment_in_progress")
+        self.payment = payment
+
+
+async def start(ctx: Context, *, link_id: str, session_id: str, address: str, amount: int | None = None) -> Started:
     """Begins an attempt, or gives this session its own unfinished one again.
 
-    Raises ``Conflict`` (``payment_in_progress``, ``link_not_active``, ``too_many_attempts``, ``payment_refused``) and
-    ``Unavailable`` when the provider does not answer; trying again is then safe.
+    ``amount`` in minor units, for a link that is paid in parts; ``None`` for all that is left.
+
+    Raises ``Invalid`` for an amount that cannot be paid, ``OtherAmount``, ``Conflict`` (``payment_in_progress``,
+    ``link_not_active``, ``link_locked``, ``payment_refused``) and ``Unavailable``: ``payments_paused``, or the provider
+    does not answer and trying again is safe.
     """
     claim = await ctx.db.transact(
-        lambda session: _claim(session, ctx, link_id=link_id, session_id=session_id, address=address)
+        lambda session: _claim(session, ctx, link_id=link_id, session_id=session_id, address=address, amount=amount)
     )
     payment = claim.payment
     try:
@@ -85,9 +102,20 @@ async def start(ctx: Context, *, link_id: str, session_id: str, address: str) ->
     live = await ctx.db.transact(lambda session: _attach(session, ctx, payment.id, theirs.id))
     if not live:
         raise Conflict("This payment was canceled meanwhile", code="link_not_active")
+    if theirs.status is not ProviderStatus.REQUIRES_PAYMENT_METHOD or theirs.decline is not None:
+        # Confirmed already, in another tab or with an answer that was lost: the page shows what became of it.
+        await _catch_up(ctx, payment.id, theirs)
+        raise Conflict("This link is being paid just now", code="payment_in_progress")
     if theirs.client_secret is None:
         raise Unavailable("The payment provider gave an incomplete answer; please try again", retry_after=2)
     return Started(payment.id, theirs.client_secret.get_secret_value(), payment.amount, payment.currency)
+
+
+async def _catch_up(ctx: Context, payment_id: str, theirs: ProviderPayment) -> None:
+    try:
+        await apply(ctx, payment_id, theirs)
+    except PspError as error:
+        log.warning("payment_not_refreshed", payment=payment_id, error=type(error).__name__)
 
 
 async def refresh(ctx: Context, payment_id: str) -> None:
@@ -107,6 +135,8 @@ async def apply(ctx: Context, payment_id: str, theirs: ProviderPayment) -> None:
         return
     if payment.status == PaymentStatus.REQUIRES_CAPTURE and payment.fraud_outcome is None:
         payment = await ctx.db.transact(lambda session: screen(session, payment_id, theirs.risk))
+    elif payment.status == PaymentStatus.REQUIRES_CAPTURE and payment.decision == Decision.CAPTURE:
+        payment = await ctx.db.transact(lambda session: reconsider(session, payment_id))
     if payment.status == PaymentStatus.REQUIRES_CAPTURE and payment.decision is not None:
         await carry_out(ctx, payment)
 
@@ -119,16 +149,10 @@ def follow_later(session: Session, jobs: JobQueue, payment: Payment, *, occasion
 
 async def carry_out(ctx: Context, payment: Payment) -> None:
     """Captures or releases what was authorised, as was decided."""
-    psp_id = payment.psp_payment_id or ""
     if payment.decision == Decision.CAPTURE:
-        key = f"{payment.id}:capture"
-        amount, currency = payment.amount, payment.currency
-        await _step(
-            ctx, payment, lambda: ctx.psp.capture(psp_id, amount=amount, currency=currency, idempotency_key=key)
-        )
+        await _step(ctx, payment, lambda: insist.capture(ctx, payment))
     else:
-        key = f"{payment.id}:cancel"
-        await _step(ctx, payment, lambda: ctx.psp.cancel(psp_id, idempotency_key=key))
+        await _step(ctx, payment, lambda: insist.cancel(ctx, payment.id, payment.psp_payment_id or ""))
 
 
 def live_payment(session: Session, link_id: str) -> Payment | None:
@@ -182,20 +206,30 @@ async def _theirs(ctx: Context, claim: _Claim) -> ProviderPayment:
     )
 
 
-def _claim(session: Session, ctx: Context, *, link_id: str, session_id: str, address: str) -> _Claim:
-    link = session.scalars(sa.select(PaymentLink).where(PaymentLink.id == link_id).with_for_update()).one()
-    if link.status not in OPEN or link.expires_at <= utcnow():
+def _claim(
+    session: Session, ctx: Context, *, link_id: str, session_id: str, address: str, amount: int | None
+) -> _Claim:
+    link, now = session.execute(
+        sa.select(PaymentLink, database_now()).where(PaymentLink.id == link_id).with_for_update()
+    ).one()
+    live = live_payment(session, link_id)
+    # Whoever began in time may finish.
+    if link.status not in OPEN or (live is None and link.expires_at <= now):
         raise Conflict("This link can no longer be paid", code="link_not_active")
     merchant = session.get_one(Merchant, link.merchant_id)
     description = link.description or f"Payment to {merchant.name}"
-    if (live := live_payment(session, link_id)) is not None:
-        if live.session_id == session_id and live.status == PaymentStatus.REQUIRES_PAYMENT_METHOD:
-            return _Claim(live, description)
+    if live is not None and (live.session_id, live.status) != (session_id, PaymentStatus.REQUIRES_PAYMENT_METHOD):
         raise Conflict("This link is being paid just now", code="payment_in_progress")
+    if link.locked_at is not None:
+        raise Conflict("There were too many tries; please contact the merchant", code="link_locked")
+    breaker.refuse_if_paused(merchant, now)
+    due = payable(link, amount, ctx.psp.charging(link.currency))
+    if live is not None:
+        if live.amount != due:
+            raise OtherAmount(live)
+        return _Claim(live, description)
     count = sa.select(sa.func.coalesce(sa.func.max(Payment.attempt), 0)).where(Payment.link_id == link_id)
     attempts = session.scalar(count) or 0
-    if attempts >= MAX_ATTEMPTS:
-        raise Conflict("There were too many tries; please contact the merchant", code="too_many_attempts")
     payment = Payment(
         id=new_id("pay"),
         link_id=link_id,
@@ -205,7 +239,7 @@ def _claim(session: Session, ctx: Context, *, link_id: str, session_id: str, add
         address_hash=_address_hash(ctx, address),
         attempt=attempts + 1,
         status=PaymentStatus.REQUIRES_PAYMENT_METHOD.value,
-        amount=link.amount - link.amount_paid,
+        amount=due,
         currency=link.currency,
         psp=ctx.psp.name,
     )

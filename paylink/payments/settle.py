@@ -22,7 +22,7 @@ from paylink.fraud.checks import Outcome
 from paylink.jobs import JobQueue
 from paylink.links import lifecycle as links
 from paylink.links.models import LinkStatus, PaymentLink
-from paylink.payments import facts, lifecycle
+from paylink.payments import breaker, facts, lifecycle, locks, receipts
 from paylink.payments.models import LIVE, Decision, Payment, PaymentStatus
 from paylink.psp.base import Decline, ProviderPayment, ProviderStatus, Screening
 
@@ -32,6 +32,10 @@ mismatches = Counter("paylink_provider_mismatch_total", "Provider objects that d
 RELEASE_JOB: Final = "payments.release"
 BLOCKED: Final = "blocked_by_fraud_check"
 REVIEW_DECLINED: Final = "review_declined"
+REVIEW_EXPIRED: Final = "review_expired"
+# Who closed a review, where it was no person here.
+PROVIDER: Final = "provider"
+SYSTEM: Final = "system"
 GIVEN_UP: Final = (PaymentStatus.FAILED, PaymentStatus.CANCELED)
 # Where the provider's object can no longer be confirmed or captured.
 OVER: Final = (ProviderStatus.SUCCEEDED, ProviderStatus.CANCELED)
@@ -68,7 +72,10 @@ def settle(session: Session, jobs: JobQueue, payment_id: str, theirs: ProviderPa
         mismatches.labels(wrong).inc()
         log.error("provider_mismatch", payment=payment.id, what=wrong)
         return payment
+    before = payment.status
     _take_over(session, payment, theirs)
+    if payment.status == PaymentStatus.SUCCEEDED and before != PaymentStatus.SUCCEEDED:
+        receipts.queue(session, jobs, payment)
     if payment.status in GIVEN_UP and theirs.status not in OVER:
         release_later(session, jobs, payment)
     return payment
@@ -80,6 +87,8 @@ def release_later(session: Session, jobs: JobQueue, payment: Payment) -> None:
 
 def _take_over(session: Session, payment: Payment, theirs: ProviderPayment) -> None:
     _note_card(payment, theirs)
+    if theirs.status is ProviderStatus.REQUIRES_CAPTURE and theirs.capture_before is not None:
+        payment.capture_before = theirs.capture_before
     session.flush()
     match theirs.status:
         case ProviderStatus.REQUIRES_PAYMENT_METHOD if theirs.decline is not None:
@@ -104,7 +113,9 @@ def fail(
     *before: NewEvent,
     frm: Sequence[PaymentStatus] | None = None,
 ) -> bool:
-    return lifecycle.move(
+    """Ends the attempt as declined, and with it, if it was one too many, the link's or the merchant's payments."""
+    link = locks.hold(session, payment.link_id)
+    failed = lifecycle.move(
         session,
         payment,
         to=PaymentStatus.FAILED,
@@ -112,6 +123,10 @@ def fail(
         events=[*before, facts.failed(payment, code)],
         decline_code=code,
     )
+    if failed:
+        locks.lock_if_due(session, link)
+        breaker.pause_if_due(session, payment)
+    return failed
 
 
 def _note_card(payment: Payment, theirs: ProviderPayment) -> None:
@@ -166,61 +181,74 @@ def _authorised(session: Session, payment: Payment, theirs: ProviderPayment) -> 
 
 
 def _succeeded(session: Session, payment: Payment, theirs: ProviderPayment) -> None:
+    """Money that comes late is money all the same: it counts, whatever became of the link, and brings no link back."""
     given_up = payment.status not in LIVE
-    before = _review_ended(payment, "captured", "The payment was captured at the provider")
-    moved = lifecycle.move(
-        session, payment, to=PaymentStatus.SUCCEEDED, amount_captured=theirs.amount_received, decline_code=None
-    )
-    if not moved:
+    before, review = _review_ended(payment, Decision.CAPTURE, "The payment was captured at the provider")
+    values = {"amount_captured": theirs.amount_received, "decline_code": None, **review}
+    if not lifecycle.move(session, payment, to=PaymentStatus.SUCCEEDED, **values):
         return
     link = session.execute(
         sa.update(_links)
         .where(_links.c.id == payment.link_id)
-        .values(amount_paid=_links.c.amount_paid + theirs.amount_received, status=_paid_status(theirs.amount_received))
+        .values(amount_paid=_links.c.amount_paid + theirs.amount_received)
         .returning(_links.c.status, _links.c.amount, _links.c.amount_paid)
     ).one()
-    late = given_up or link.status not in links.OPEN
+    # Nobody was to pay this any more. An attempt that was given up here and pays its open link is only told as late.
+    unexpected = link.status not in links.OPEN or link.amount_paid > link.amount
+    if unexpected:
+        lifecycle.amend(session, payment, late=True)
     event_log.append(
         session,
         merchant_id=payment.merchant_id,
         link_id=payment.link_id,
-        events=[*before, facts.succeeded(payment, late=late)],
+        events=[*before, facts.succeeded(payment, late=given_up or unexpected)],
     )
-    if link.amount_paid >= link.amount and link.status in links.OPEN:
-        links.move(
-            session,
-            payment.link_id,
-            merchant_id=payment.merchant_id,
-            to=LinkStatus.PAID,
-            origin=Origin.SYSTEM,
-            data={"payment": payment.id, "amount_paid": link.amount_paid, "currency": payment.currency},
-        )
+    if link.status in links.OPEN:
+        _move_link(session, payment, amount_paid=link.amount_paid, amount_left=link.amount - link.amount_paid)
+
+
+def _move_link(session: Session, payment: Payment, *, amount_paid: int, amount_left: int) -> None:
+    """The open link after money came: paid, or a part of it and the rest still to be paid."""
+    data: dict[str, Any] = {"payment": payment.id, "amount_paid": amount_paid, "currency": payment.currency}
+    part = amount_left > 0
+    links.move(
+        session,
+        payment.link_id,
+        merchant_id=payment.merchant_id,
+        to=LinkStatus.PARTIALLY_PAID if part else LinkStatus.PAID,
+        origin=Origin.SYSTEM,
+        data=data | {"amount_left": amount_left} if part else data,
+    )
+    if not part:
         forget_tokens(session, payment.link_id)
-
-
-def _paid_status(received: int) -> sa.ColumnElement[str]:
-    """For a link of which a part is paid now. What is paid in full is moved by its own step."""
-    part = sa.and_(_links.c.status == LinkStatus.ACTIVE.value, _links.c.amount_paid + received < _links.c.amount)
-    return sa.case((part, LinkStatus.PARTIALLY_PAID.value), else_=_links.c.status)
 
 
 def _canceled(session: Session, payment: Payment) -> None:
     if payment.fraud_outcome == Outcome.BLOCK:
         fail(session, payment, BLOCKED)
         return
-    before = _review_ended(payment, "released", "The authorisation ended")
-    declined = payment.decision == Decision.RELEASE and payment.reviewed_by is not None
-    lifecycle.move(
+    decided = payment.decision == Decision.RELEASE and payment.reviewed_by is not None
+    unattended = decided and payment.reviewed_by == SYSTEM
+    declined = decided and not unattended
+    before, review = _review_ended(payment, Decision.RELEASE, "The authorisation ended at the provider")
+    reason = REVIEW_DECLINED if declined else REVIEW_EXPIRED if unattended else "canceled"
+    link = locks.hold(session, payment.link_id)
+    canceled = lifecycle.move(
         session,
         payment,
         to=PaymentStatus.CANCELED,
-        events=[*before, facts.canceled(payment, REVIEW_DECLINED if declined else "canceled")],
+        events=[*before, facts.canceled(payment, reason)],
         decline_code=REVIEW_DECLINED if declined else None,
+        **review,
     )
+    if canceled:
+        locks.lock_if_due(session, link)
 
 
-def _review_ended(payment: Payment, decision: str, reason: str) -> list[NewEvent]:
-    """A review that ended without anybody's decision here."""
+def _review_ended(payment: Payment, decision: Decision, reason: str) -> tuple[list[NewEvent], dict[str, Any]]:
+    """A review whose money the provider moved before anybody had decided here: what is told, and what is kept."""
     if payment.status != PaymentStatus.IN_REVIEW:
-        return []
-    return [facts.review_closed(payment, decision=decision, by="system", reason=reason, origin=Origin.SYSTEM)]
+        return [], {}
+    word = "captured" if decision is Decision.CAPTURE else "released"
+    told = facts.review_closed(payment, decision=word, by=PROVIDER, reason=reason, origin=Origin.PROVIDER)
+    return [told], {"decision": decision.value, "reviewed_by": PROVIDER, "review_reason": reason}

@@ -144,6 +144,11 @@ def test_a_message_can_be_read_before_it_is_sent(http: httpx.Client) -> None:
 
 
 def test_the_currencies_are_iso_4217s(http: httpx.Client) -> None:
-    found = {one["code"]: one["exponent"] for one in http.get("/v1/currencies").json()["data"]}
+    data = {one.pop("code"): one for one in http.get("/v1/currencies").json()["data"]}
+    found = {code: one["exponent"] for code, one in data.items()}
     assert (found["GBP"], found["JPY"], found["KWD"], found["ISK"]) == (2, 0, 3, 0)
     assert not found.keys() & {"XAU", "XXX", "XTS", "CHW"}
+    # What the provider cannot charge is not offered.
+    assert not found.keys() & {"IQD", "KPW"}
+    bounds = {"exponent": 3, "min_amount": 10, "max_amount": 99_999_990, "step": 10}
+    assert {name: data["KWD"][name] for name in bounds} == bounds

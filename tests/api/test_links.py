@@ -26,8 +26,9 @@ FULL = {
     "metadata": {"order": "7", "note": ""},
 }
 FIELDS = {
-    *("id", "object", "status", "amount", "amount_paid", "amount_refunded", "currency", "description", "reference"),
-    *("customer", "deliveries", "expires_at", "created_at", "paid_at", "canceled_at", "metadata", "created_by"),
+    *("id", "object", "status", "amount", "amount_paid", "amount_refunded", "minimum_amount", "currency"),
+    *("description", "reference", "customer", "deliveries", "expires_at", "created_at", "paid_at", "canceled_at"),
+    *("metadata", "created_by", "lock"),
 }
 DELIVERY_FIELDS = {
     *("id", "object", "channel", "to", "status", "failure_reason", "created_at", "sent_at", "delivered_at"),
@@ -42,13 +43,13 @@ def moment(text: str) -> datetime:
 
 def test_amount_and_currency_are_enough(http: httpx.Client) -> None:
     before = datetime.now(UTC)
-    answer = http.post("/v1/payment_links", json={"amount": 1, "currency": "JPY"})
+    answer = http.post("/v1/payment_links", json={"amount": 50, "currency": "JPY"})
     assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
     link = answer.json()
     assert set(link) == FIELDS | {"url"}
     assert re.fullmatch(r"plink_[0-9a-z]{26}", link["id"])
     assert re.fullmatch(r"http://checkout\.test/p/[A-Za-z0-9_-]{22}", link["url"])
-    wanted = {"object": "payment_link", "status": "active", "amount": 1, "amount_paid": 0, "amount_refunded": 0}
+    wanted = {"object": "payment_link", "status": "active", "amount": 50, "amount_paid": 0, "amount_refunded": 0}
     assert {name: link[name] for name in wanted} == wanted
     assert link["currency"] == "JPY"
     assert (link["deliveries"], link["metadata"]) == ([], {})

@@ -1,16 +1,23 @@
 """The page in a real browser where things go wrong: lost lines, blocked scripts, reloads, second tabs."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect, sync_playwright
 
+from paylink.accounts.models import Merchant
+from paylink.db import Database
+from paylink.kit.clock import utcnow
+from paylink.payments.models import Payment
 from tests.product import Product, product
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PAID, THREE_D_SECURE = "4242424242424242", "4000002500003155"
+DECLINED = ["4000000000000002", "4000000000009995", "4000000000000069"]
 PAY = "Pay £49.99"
 
 
@@ -65,6 +72,32 @@ def enter(page: Page, number: str = PAID) -> None:
 
 def bank(page: Page) -> FrameLocator:
     return page.frame_locator("[role=dialog] iframe")
+
+
+def at_the_bank(page: Page, url: str) -> None:
+    page.goto(url)
+    enter(page, THREE_D_SECURE)
+    page.get_by_role("button", name=PAY).click()
+    expect(bank(page).get_by_role("button", name="Approve")).to_be_visible()
+
+
+def a_minute_later(made: Product, link_id: str) -> None:
+    """As if nobody had touched the link's attempts for so long."""
+    moved = {"updated_at": utcnow() - timedelta(minutes=1)}
+    change(made, sa.update(Payment).where(Payment.link_id == link_id).values(moved))
+
+
+def change(made: Product, update: sa.Update) -> None:
+    db = Database(made.settings["PAYLINK_DATABASE_URL"])
+    try:
+        db.transact_sync(lambda session: session.execute(update) and None)
+    finally:
+        db.close()
+
+
+def captures(made: Product, link_id: str) -> list[int]:
+    accounts = [one for one in made.ledger() if one["metadata"].get("link_id") == link_id]
+    return [capture["amount"] for account in accounts for capture in account["captures"]]
 
 
 def complete(page: Page) -> None:
@@ -215,6 +248,128 @@ def test_a_second_device_follows_the_first(made: Product, page: Page, chrome: Br
     bank(page).get_by_role("button", name="Approve").click()
     expect(second.get_by_role("heading", level=1)).to_have_text("Already paid", timeout=15_000)
     other.close()
+
+
+def test_a_new_tab_goes_on_where_the_bank_was_asking(made: Product, context: BrowserContext) -> None:
+    found = link(made)
+    first, tab = context.new_page(), context.new_page()
+    at_the_bank(first, found["url"])
+    tab.goto(found["url"])
+    expect(tab.get_by_role("heading", level=1)).to_have_text("Your payment is not finished yet")
+    expect(bank(tab).get_by_role("button", name="Approve")).to_have_count(0)
+    tab.get_by_role("button", name="Continue").click()
+    bank(tab).get_by_role("button", name="Approve").click()
+    complete(tab)
+    # The bank's question lay over the first tab; it goes by itself when there is nothing to answer any more.
+    complete(first)
+    expect(first.get_by_role("dialog")).to_have_count(0)
+    assert told(made, found["id"]).count("payment.submitted") == 1
+
+
+def test_a_new_tab_begins_anew_and_the_old_one_follows(made: Product, context: BrowserContext) -> None:
+    found = link(made)
+    first, tab = context.new_page(), context.new_page()
+    at_the_bank(first, found["url"])
+    tab.goto(found["url"])
+    tab.get_by_role("button", name="Start again").click()
+    enter(tab)
+    tab.get_by_role("button", name=PAY).click()
+    complete(tab)
+    complete(first)
+    assert told(made, found["id"]).count("payment.canceled") == 1
+    assert captures(made, found["id"]) == [4999]
+
+
+def test_another_device_pays_here_instead(made: Product, page: Page, chrome: Browser) -> None:
+    found = link(made)
+    at_the_bank(page, found["url"])
+    other = chrome.new_context()
+    second = other.new_page()
+    second.goto(found["url"])
+    expect(second.get_by_role("heading", level=1)).to_have_text("This link is being paid on another device")
+    expect(second.get_by_role("button")).to_have_count(0)
+    a_minute_later(made, found["id"])
+    # The button comes by itself.
+    second.get_by_role("button", name="Pay here instead").click()
+    enter(second)
+    second.get_by_role("button", name=PAY).click()
+    complete(second)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Already paid", timeout=15_000)
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert captures(made, found["id"]) == [4999]
+    other.close()
+
+
+def test_the_other_device_turns_to_paid_though_the_first_was_closed(made: Product, page: Page, chrome: Browser) -> None:
+    found = link(made)
+    page.goto(found["url"])
+    enter(page)
+    # The answer to the confirmation is lost with the page.
+    page.route("**/refresh", lambda route: route.abort())
+    page.get_by_role("button", name=PAY).click()
+    expect(page.get_by_role("status")).to_contain_text("Do not pay again")
+    page.close()
+    other = chrome.new_context()
+    second = other.new_page()
+    second.goto(found["url"])
+    expect(second.get_by_role("heading", level=1)).to_have_text("Already paid", timeout=15_000)
+    assert captures(made, found["id"]) == [4999]
+    other.close()
+
+
+def test_back_from_the_bank_in_another_browser(made: Product, page: Page, chrome: Browser) -> None:
+    found = link(made)
+    at_the_bank(page, found["url"])
+    bank(page).get_by_role("button", name="Approve").click()
+    complete(page)
+    other = chrome.new_context()
+    second = other.new_page()
+    second.goto(f"{made.node.checkout}/pay/{found['id']}/return?payment_intent=pi_1&redirect_status=failed")
+    expect(second.get_by_role("heading", level=1)).to_have_text("Please open your link again")
+    assert "payment_intent" not in second.url
+    second.goto(found["url"])
+    expect(second.get_by_role("heading", level=1)).to_have_text("Already paid")
+    other.close()
+
+
+def test_the_back_button_at_the_bank(made: Product, page: Page) -> None:
+    page.goto("about:blank")
+    found = link(made)
+    at_the_bank(page, found["url"])
+    page.go_back()
+    page.go_forward()
+    bank(page).get_by_role("button", name="Approve").click()
+    complete(page)
+    assert captures(made, found["id"]) == [4999]
+
+
+def test_a_locked_link_says_whom_to_ask_and_opens_again_by_itself(made: Product, page: Page) -> None:
+    found = link(made)
+    page.goto(found["url"])
+    for number in DECLINED:
+        enter(page, number)
+        page.get_by_role("button", name=PAY).click()
+        expect(page.get_by_role("alert").or_(page.get_by_text("Too many attempts"))).to_be_visible()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Too many attempts")
+    expect(page.get_by_role("main")).to_contain_text("Please contact Acme Heating")
+    with made.client() as client:
+        assert client.post(f"/v1/payment_links/{found['id']}/unlock").is_success
+    enter(page)
+    page.get_by_role("button", name=PAY).click()
+    complete(page)
+
+
+def test_payments_that_are_paused_go_on_by_themselves(made: Product, page: Page) -> None:
+    page.goto(link(made)["url"])
+    enter(page)
+    change(made, sa.update(Merchant).values(payments_paused_until=utcnow() + timedelta(minutes=5)))
+    page.get_by_role("button", name=PAY).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Payments are paused for a moment")
+    with made.client() as client:
+        assert client.post("/v1/payments/resume").is_success
+    enter(page)
+    page.get_by_role("button", name=PAY).click()
+    complete(page)
 
 
 def test_without_javascript(made: Product, chrome: Browser) -> None:

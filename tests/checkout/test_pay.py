@@ -39,7 +39,7 @@ async def test_paid_shows_the_receipt_to_the_browser_that_paid(world: World) -> 
     link_id, token, page = await paying(world)
     world.provider.authorise()
     said = (await page.call("refresh")).json()
-    assert said == {"state": "paid", "decline": None, "card": {"brand": "visa", "last4": "4242"}}
+    assert said == {"state": "paid", "offer": None, "decline": None, "card": {"brand": "visa", "last4": "4242"}}
     receipt = await page.reload()
     assert receipt.heading == "Payment complete"
     for text in ("£49.99", "Visa ending in 4242", "INV-1042", "Acme &amp; Sons", "Boiler repair"):
@@ -63,7 +63,7 @@ async def test_another_device_learns_that_it_is_paid_and_no_card(world: World) -
     assert other.heading == "This link is being paid on another device"
     world.provider.authorise()
     await page.call("refresh")
-    assert await other.status() == {"state": "paid", "decline": None, "card": None}
+    assert await other.status() == {"state": "paid", "offer": None, "decline": None, "card": None}
     ended = await other.reload()
     assert ended.heading == "Already paid"
     assert "4242" not in ended.text
@@ -79,7 +79,7 @@ async def test_a_decline_says_what_to_do_and_can_be_tried_again(world: World) ->
     world.provider.decline("insufficient_funds")
     said = (await page.call("refresh")).json()
     sentence = "There is not enough money available on this card. Please try another card."
-    assert said == {"state": "payable", "decline": sentence, "card": None}
+    assert said == {"state": "payable", "offer": None, "decline": sentence, "card": None}
     again = await page.reload()
     assert f'role="alert" tabindex="-1">{sentence}</div>' in again.text
     assert (await again.call("payments")).json()["client_secret"] == "pi_1_secret_shh"
@@ -133,7 +133,7 @@ async def test_three_d_secure_under_way_is_in_progress(world: World) -> None:
     world.provider.set(world.provider.last(), status=ProviderStatus.REQUIRES_ACTION)
     assert (await page.call("refresh")).json()["state"] == "in_progress"
     waiting = await page.reload()
-    assert waiting.heading == "Your payment is being processed"
+    assert waiting.heading == "Your payment is not finished yet"
     # What the script needs to ask on for the bank.
     assert waiting.data["key"] == "pk_test_x"
 
@@ -203,16 +203,22 @@ async def test_card_testing_is_limited_by_session(limited: World) -> None:
 
 
 async def test_too_many_attempts_lock_the_link(world: World) -> None:
-    _, token = await world.link()
+    link_id, token = await world.link()
     page = await world.browser().open(token)
-    for _ in range(10):
+    for _ in range(5):
         assert (await page.call("payments")).status_code == 200
         world.provider.decline("card_declined")
         await page.call("refresh")
     assert (await page.status())["state"] == "locked"
     locked = await page.reload()
     assert locked.heading == "Too many attempts"
-    assert (await page.call("payments")).json()["code"] == "too_many_attempts"
+    assert "Please contact Acme &amp; Sons" in locked.text
+    assert (await page.call("payments")).json()["code"] == "link_locked"
+    # The page asks again by itself, and is payable once somebody has unlocked the link.
+    assert locked.data["waiting"] is True
+    await world.change(link_id, locked_at=None, lock_reason=None, forgiven_attempts=5)
+    assert (await locked.call("refresh")).json()["state"] == "payable"
+    assert (await locked.reload()).heading == "Acme &amp; Sons"
 
 
 async def test_text_of_merchants_cannot_become_markup(world: World) -> None:

@@ -28,7 +28,8 @@ from paylink.kit.ids import new_id
 from paylink.limits import Limits
 from paylink.links import tokens
 from paylink.links.models import PaymentLink
-from paylink.psp.base import BrowserSetup, Card, Decline, NewPayment, ProviderPayment, ProviderStatus, Psp
+from paylink.payments.models import Payment
+from paylink.psp.base import BrowserSetup, Card, Charging, Decline, NewPayment, ProviderPayment, ProviderStatus, Psp
 
 ORIGIN = "http://checkout.test"
 CHROME = (
@@ -56,6 +57,9 @@ class Provider:
     def __init__(self) -> None:
         self.payments: dict[str, ProviderPayment] = {}
         self.calls: list[str] = []
+
+    def charging(self, currency: str) -> Charging:
+        return Charging(30, 99_999_999, step=10 if currency == "KWD" else 1)
 
     def set(self, payment_id: str, **changes: Any) -> None:
         self.payments[payment_id] = replace(self.payments[payment_id], **changes)
@@ -95,6 +99,11 @@ class Provider:
 
     async def capture(self, payment_id: str, *, amount: int, currency: str, idempotency_key: str) -> ProviderPayment:
         self.set(payment_id, status=ProviderStatus.SUCCEEDED, amount_received=amount)
+        return self.payments[payment_id]
+
+    async def cancel(self, payment_id: str, *, idempotency_key: str) -> ProviderPayment:
+        self.calls.append("cancel")
+        self.set(payment_id, status=ProviderStatus.CANCELED)
         return self.payments[payment_id]
 
 
@@ -147,6 +156,12 @@ class World:
 
     async def change(self, link_id: str, **values: Any) -> None:
         update = sa.update(PaymentLink).where(PaymentLink.id == link_id).values(values)
+        await self.db.transact(lambda session: session.execute(update) and None)
+
+    async def left(self, link_id: str) -> None:
+        """As if the link's attempts had last moved two minutes ago."""
+        moved = {"updated_at": utcnow() - timedelta(minutes=2)}
+        update = sa.update(Payment).where(Payment.link_id == link_id).values(moved)
         await self.db.transact(lambda session: session.execute(update) and None)
 
     async def events(self, link_id: str) -> list[tuple[str, dict[str, Any]]]:

@@ -8,8 +8,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import sqlalchemy as sa
 from playwright.sync_api import Browser, ConsoleMessage, FrameLocator, Page, expect
 
+from paylink.db import Database
 from tests.e2e.stream import Stream
 from tests.product import Node, Product
 from tests.services import wait_until
@@ -17,6 +19,7 @@ from tests.services import wait_until
 _numbers = count(100)
 
 PAID = "4242424242424242"
+THREE_D_SECURE = "4000002500003155"
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 360, "height": 740}
 VIEWPORTS = {"desktop": DESKTOP, "phone": PHONE}
@@ -92,6 +95,14 @@ class Shop:
         assert found, message["text"]
         self.secrets.append(token_of(found.group()))
         return found.group()
+
+    def change(self, update: sa.Update) -> None:
+        """What would take minutes, or a person, at once."""
+        db = Database(self.database_url)
+        try:
+            db.transact_sync(lambda session: session.execute(update) and None)
+        finally:
+            db.close()
 
     def ledger(self, link_id: str) -> list[dict[str, Any]]:
         """What the provider has on its books for this link."""

@@ -1,10 +1,16 @@
 """The customer's page without a mouse, in the dark, and on a small screen."""
 
+from datetime import timedelta
+
 import pytest
+import sqlalchemy as sa
 from playwright.sync_api import Page, expect
 
+from paylink.kit.clock import utcnow
+from paylink.links.models import PaymentLink
+from paylink.payments.models import Payment
 from tests.e2e.conftest import Visit
-from tests.e2e.shop import MERCHANT, PAID, PHONE, VIEWPORTS, Customer, Shop, card_frame
+from tests.e2e.shop import MERCHANT, PAID, PHONE, THREE_D_SECURE, VIEWPORTS, Customer, Shop, card_frame
 
 LONGEST_WAY = 30
 
@@ -51,6 +57,35 @@ def test_the_page_can_be_read_in_every_scheme_and_size(shop: Shop, visit: Visit,
     customer.pay(PAID)
     customer.heading("Payment complete")
     assert_readable(customer, dark=scheme == "dark")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_that_wait_can_be_read_and_used_without_a_mouse(shop: Shop, visit: Visit, scheme: str) -> None:
+    link = shop.link()
+    looks = {"viewport": PHONE, "color_scheme": scheme}
+    first = visit(link.url, **looks)
+    first.pay(THREE_D_SECURE)
+    expect(first.page.get_by_role("dialog")).to_be_visible()
+    tab = visit(link.url, **looks, storage_state=first.context.storage_state())
+    tab.heading("Your payment is not finished yet")
+    assert_readable(tab, dark=scheme == "dark")
+    tab_to(tab.page, "Start again")
+    tab.page.keyboard.press("Enter")
+    tab.heading(MERCHANT)
+    tab.pay(THREE_D_SECURE)
+    expect(tab.page.get_by_role("dialog")).to_be_visible()
+    shop.change(sa.update(Payment).where(Payment.link_id == link.id).values(updated_at=utcnow() - timedelta(minutes=2)))
+    other = visit(link.url, **looks)
+    expect(other.page.get_by_role("button", name="Pay here instead")).to_be_visible()
+    assert_readable(other, dark=scheme == "dark")
+    tab_to(other.page, "Pay here instead")
+    other.page.keyboard.press("Enter")
+    other.heading(MERCHANT)
+    assert other.page.evaluate("document.activeElement.textContent") == MERCHANT
+    shop.change(sa.update(PaymentLink).where(PaymentLink.id == link.id).values(locked_at=utcnow()))
+    other.open(link.url).heading("Too many attempts")
+    assert_readable(other, dark=scheme == "dark")
+    assert other.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 
 def test_a_phone_shows_the_amount_and_the_way_to_pay_it_without_scrolling_sideways(shop: Shop, visit: Visit) -> None:

@@ -5,7 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from paylink.psp.base import BrowserSetup, NewPayment, ProviderEvent, ProviderPayment, ProviderRefund, Psp
+from paylink.psp.base import (
+    BrowserSetup,
+    Charging,
+    NewPayment,
+    ProviderDispute,
+    ProviderEvent,
+    ProviderPayment,
+    ProviderRefund,
+    ProviderReview,
+    Psp,
+)
 
 SECONDS = 20
 
@@ -29,12 +39,16 @@ class Gates:
         self.waiting: list[Parked] = []
         self.name = psp.name
         self.livemode = psp.livemode
+        self.account = psp.account
         # Set whenever one more call waits.
         self.changed = asyncio.Event()
 
     @property
     def browser(self) -> BrowserSetup:
         return self._psp.browser
+
+    def charging(self, currency: str) -> Charging | None:
+        return self._psp.charging(currency)
 
     async def create_payment(self, new: NewPayment) -> ProviderPayment:
         return await self._held("create_payment", new)
@@ -53,6 +67,12 @@ class Gates:
 
     async def get_refund(self, refund_id: str) -> ProviderRefund:
         return await self._held("get_refund", refund_id)
+
+    async def get_dispute(self, dispute_id: str) -> ProviderDispute:
+        return await self._held("get_dispute", dispute_id)
+
+    async def get_review(self, review_id: str) -> ProviderReview:
+        return await self._held("get_review", review_id)
 
     def parse_webhook(self, body: bytes, headers: Mapping[str, str]) -> ProviderEvent:
         return self._psp.parse_webhook(body, headers)

@@ -4,12 +4,13 @@ import pytest
 
 from paylink.jobs import TryAgain
 from paylink.kit.clock import utcnow
+from paylink.links.models import PaymentLink
 from paylink.payments import service
-from paylink.payments.closing import GRACE
+from paylink.payments.closing import GRACE, cancel_link
 from paylink.payments.models import Payment, PaymentStatus
 from tests.payments.world import World
 
-LOST = ["error_before", "error_after", "reset_before", "reset_after", "truncate"]
+LOST = ["error_before", "reset_before", "reset_after", "truncate"]
 
 
 @pytest.mark.parametrize("kind", LOST)
@@ -83,3 +84,38 @@ async def test_a_key_that_is_wrong_for_a_day_loses_no_callback(world: World) -> 
     with pytest.raises(TryAgain):
         await world.behind(world.psp_with_wrong_key()).callback(started.payment_id)
     assert (await world.payment(started.payment_id)).status == PaymentStatus.REQUIRES_PAYMENT_METHOD
+
+
+@pytest.mark.parametrize("kind", ["error_saved", "error_after"])
+async def test_a_failure_the_provider_keeps_under_the_key_holds_up_no_capture(world: World, kind: str) -> None:
+    link_id = await world.link()
+    started = await world.start(link_id)
+    await world.confirm(started.payment_id)
+    await world.order(faults=[{"kind": kind, "path": "/capture", "times": 1}])
+    await service.refresh(world.ctx, started.payment_id)
+    assert await world.captures(link_id) == [4999]
+    assert (await world.link_row(link_id)).status == "paid"
+
+
+async def test_a_failure_the_provider_keeps_under_the_key_holds_up_no_end(world: World) -> None:
+    link_id = await world.link()
+    started = await world.start(link_id)
+    await world.order(faults=[{"kind": "error_saved", "path": "/cancel", "times": 1}])
+    await cancel_link(world.ctx, world.agent, link_id)
+    assert (await world.link_row(link_id)).status == "canceled"
+    (account,) = await world.ledger(link_id)
+    assert account["status"] == "canceled"
+    assert (await world.payment(started.payment_id)).status == PaymentStatus.CANCELED
+
+
+async def test_a_capture_that_was_put_off_until_the_link_was_paid_otherwise_is_let_go(world: World) -> None:
+    link_id = await world.link()
+    started = await world.start(link_id)
+    await world.confirm(started.payment_id)
+    await world.order(faults=[{"kind": "error_before", "path": "/capture"}])
+    await service.refresh(world.ctx, started.payment_id)
+    await world.order(faults=[])
+    await world.age(PaymentLink, link_id, status="paid", amount_paid=4999)
+    await world.follow(started.payment_id)
+    assert await world.captures(link_id) == []
+    assert (await world.payment(started.payment_id)).status == PaymentStatus.CANCELED

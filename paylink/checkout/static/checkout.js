@@ -5,12 +5,14 @@ const LOAD_MS = 20000;
 const CALL_MS = 30000;
 const PAUSES = [400, 700, 1000, 1500, 2000, 2500, 3000, 4000, 5000];
 const LOOK_MS = 20000;
+const BESIDE_MS = 4000;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const find = (id) => document.getElementById(id);
 
 let page = {};
 let stripe = null;
 let elements = null;
+let field = null;
 let busy = false;
 let typing = {};
 let told = Promise.resolve();
@@ -22,19 +24,22 @@ function begin() {
   page = JSON.parse(find("data").textContent);
   document.querySelectorAll(".unscripted").forEach((node) => node.remove());
   elements = null;
+  field = null;
   typing = {};
   busy = false;
+  page.due = page.amount;
   if (page.kind === "entry") whenVisible(enter);
   if (page.kind !== "link") return;
   if (page.state !== "paid") whenVisible(() => tell("opened"));
   if (page.state === "payable") {
     find("pay").addEventListener("submit", pay);
     mount();
+    if (page.parts) parts();
     if (page.attempted) recheck();
   }
   if (page.waiting) follow();
-  if (page.state === "in_progress") resume();
-  else if (!page.attempted) secret(null);
+  if (page.state !== "in_progress" && !page.attempted) asked(false);
+  if (page.offer) offer();
 }
 
 /* A prerendered page, or one in a tab behind, has not been seen by anybody. */
@@ -72,10 +77,12 @@ function show(html, address) {
 /* The same page as the server has it now. */
 async function reload() {
   clearTimeout(timer);
+  const left = page.amount_left;
   const answer = await send("GET", page.base);
   show(await answer.text());
   const alert = find("alert");
-  (alert && !alert.hidden ? alert : document.querySelector("h1")).focus();
+  const paid = page.amount_left !== left && find("paid");
+  (alert && !alert.hidden ? alert : paid || document.querySelector("h1")).focus();
 }
 
 function send(method, path, body) {
@@ -95,17 +102,19 @@ function tell(step, reason) {
 
 async function standing(method, path) {
   const answer = await send(method, page.base + path, method === "POST" ? {} : undefined);
-  if (answer.status === 429) return { state: page.state, later: true };
+  if (answer.status === 429) return { state: page.state, offer: page.offer, amount_left: page.amount_left, later: true };
   if (!answer.ok) throw Object.assign(new Error("refused"), { status: answer.status });
   return answer.json();
 }
+
+const moved = (now) => ["state", "offer", "amount_left"].some((name) => now[name] !== page[name]);
 
 /* Looks whether the page still tells the truth. */
 async function check(method, path) {
   const shown = page;
   try {
     const now = await standing(method, path);
-    if (page === shown && !busy && now.state !== page.state) await reload();
+    if (page === shown && !busy && moved(now)) await reload();
   } catch (error) {
     if (page === shown && !busy && error.status === 403) await reload().catch(() => undefined);
   }
@@ -158,7 +167,7 @@ async function mount() {
     stripe = stripe || window.Stripe(page.key);
     elements = stripe.elements({
       mode: "payment",
-      amount: page.amount,
+      amount: counted(page.due),
       currency: page.currency.toLowerCase(),
       captureMethod: "manual",
       locale: document.documentElement.lang,
@@ -183,6 +192,24 @@ async function mount() {
     clearTimeout(late);
     broken(shown);
   }
+}
+
+/* As the provider counts the currency. */
+function counted(amount) {
+  return page.shift < 0 ? amount / 10 ** -page.shift : amount * 10 ** page.shift;
+}
+
+/* Until its script is there, the field holds all that is left and cannot be changed. */
+async function parts() {
+  const shown = page;
+  const { amountField } = await import(page.parts.script).catch(() => ({}));
+  if (page !== shown || !amountField) return;
+  field = amountField(page, (amount) => {
+    if (amount === null || amount === page.due) return;
+    page.due = amount;
+    if (elements) elements.update({ amount: counted(amount) });
+  });
+  field.lock(busy);
 }
 
 function ready() {
@@ -243,6 +270,7 @@ function appearance() {
 async function pay(event) {
   event.preventDefault();
   if (busy || !elements) return;
+  if (field && !field.check()) return;
   work(true);
   const shown = page;
   let sent = false;
@@ -256,59 +284,116 @@ async function pay(event) {
     const attempt = await begun();
     if (!attempt) return await reload();
     sent = true;
-    secret(attempt.client_secret);
-    const result = await stripe.confirmPayment({
+    asked(true);
+    const result = await beside(stripe.confirmPayment({
       elements,
       clientSecret: attempt.client_secret,
       confirmParams: { return_url: location.origin + page.base + "/return" },
       redirect: "if_required",
-    });
+    }));
     await outcome(result.error);
   } catch (error) {
     if (sent) await outcome({ message: page.texts.not_confirmed });
+    else if (field && error.errors) field.refuse(error.errors[0].message);
     else refuse(error.detail || page.texts.offline);
   } finally {
     if (page === shown) work(false);
   }
 }
 
-/* A page that was reloaded while the bank was asking: the same tab asks on. */
-async function resume() {
+/* The bank's own page lies over this one while it asks. If what it asks about has ended elsewhere, this page is loaded
+   anew, which takes the bank's away. */
+function beside(question) {
   const shown = page;
-  const clientSecret = secret();
-  if (!clientSecret) return;
+  let open = true;
+  const look = setInterval(async () => {
+    const now = await standing("GET", "/status").catch(() => null);
+    if (open && now && page === shown && now.state !== "payable" && now.state !== "in_progress") location.replace(page.base);
+  }, BESIDE_MS);
+  return question.finally(() => {
+    open = false;
+    clearInterval(look);
+  });
+}
+
+/* --- an attempt that waits ------------------------------------------------------------------------------------- */
+
+/* What can be done about it. The tab in which the bank was asking goes on by itself. */
+function offer() {
+  find("restart").addEventListener("click", () => choose(restart));
+  if (page.offer !== "resume") return;
+  find("continue").addEventListener("click", () => choose(resume));
+  if (asked()) choose(resume);
+}
+
+async function choose(action) {
+  if (busy) return;
+  const shown = page;
+  waits(true);
   try {
-    await script(page.script);
-    stripe = stripe || window.Stripe(page.key);
-    const { paymentIntent } = await stripe.retrievePaymentIntent(clientSecret);
-    if (page !== shown || !paymentIntent || paymentIntent.status !== "requires_action") return;
-    await stripe.handleNextAction({ clientSecret });
-    await check("POST", "/refresh");
+    await action();
   } catch {
-    status(page.texts.slow);
+    if (page === shown) say(page.texts.not_now);
+  } finally {
+    if (page === shown) waits(false);
   }
 }
 
-/* The live attempt's secret, kept by this tab alone and forgotten with it. Given nothing, it is read. */
-function secret(value) {
+function waits(on) {
+  busy = on;
+  document.querySelectorAll(".choices button").forEach((button) => button.setAttribute("aria-disabled", String(on)));
+  if (on) quiet();
+}
+
+/* Lets the bank ask again. The attempt's secret comes from the server each time and is kept nowhere. */
+async function resume() {
+  const shown = page;
+  const answer = await send("POST", page.base + "/resume", {});
+  if (page !== shown) return;
+  if (answer.status === 409 || answer.status === 403) return reload();
+  if (!answer.ok) throw new Error("not resumed");
+  const { client_secret: clientSecret } = await answer.json();
+  asked(true);
+  await script(page.script);
+  stripe = stripe || window.Stripe(page.key);
+  await beside(stripe.handleNextAction({ clientSecret }));
+  if (page !== shown) return;
+  busy = false;
+  clearTimeout(timer);
+  await check("POST", "/refresh");
+  if (page === shown) follow();
+}
+
+/* Ends the attempt that is in the way. If it went on meanwhile, the page shows how. */
+async function restart() {
+  const answer = await send("POST", page.base + "/restart", {});
+  if (!answer.ok && answer.status !== 409 && answer.status !== 403) throw new Error("not ended");
+  asked(false);
+  await reload();
+}
+
+/* Whether the bank was asking in this tab: known to it alone, and forgotten with it. Given nothing, it is read. */
+function asked(value) {
   const name = "paylink" + page.base;
   try {
-    if (value === undefined) return sessionStorage.getItem(name);
-    if (value === null) sessionStorage.removeItem(name);
-    else sessionStorage.setItem(name, value);
+    if (value === undefined) return sessionStorage.getItem(name) !== null;
+    if (value) sessionStorage.setItem(name, "asked");
+    else sessionStorage.removeItem(name);
   } catch {
-    // A browser that keeps nothing cannot ask on; the page still follows what becomes of the attempt.
+    // A browser that keeps nothing does not go on by itself; its customer has the button.
   }
-  return null;
+  return false;
 }
 
 /* The attempt, or nothing when the link is not what the page shows any more. */
 async function begun() {
-  const answer = await send("POST", page.base + "/payments", {});
+  const answer = await send("POST", page.base + "/payments", page.parts ? { amount: page.due } : {});
   const said = await answer.json();
-  if (answer.status === 409 || answer.status === 403) return said.code === "payment_refused" ? Promise.reject(said) : null;
+  if (answer.status === 422 && page.parts) return moved(await standing("GET", "/status")) ? null : Promise.reject(said);
+  if (said.code === "payment_refused") throw said;
+  if (answer.status === 409 || answer.status === 403 || said.code === "payments_paused") return null;
   if (!answer.ok) throw answer.status === 429 ? said : new Error("not taken");
-  return said.amount === page.amount && said.currency === page.currency ? said : null;
+  return said.amount === page.due && said.currency === page.currency ? said : null;
 }
 
 /* What became of it, from our own server: what the browser was told is a hint only. */
@@ -318,10 +403,21 @@ async function outcome(error) {
     const now = await standing("POST", "/refresh").catch(() => null);
     if (now && now.decline) return refuse(now.decline);
     if (now && now.state !== "payable" && now.state !== "in_progress") return reload();
-    if (now && !now.later && now.state === "payable" && error && round > 2) return refuse(error.message || page.texts.not_confirmed);
+    if (now && now.amount_left !== page.amount_left) return paidPart();
+    if (now && !now.later && now.state === "payable" && error && round > 2) return refuse(page.texts.not_confirmed);
+    if (now && now.offer === "resume" && round > 3) {
+      asked(false);
+      return reload();
+    }
     status(now ? (round > PAUSES.length ? page.texts.slow : page.texts.processing) : page.texts.unknown);
     await new Promise((resolve) => setTimeout(resolve, PAUSES[Math.min(round, PAUSES.length - 1)]));
   }
+}
+
+/* A part is paid: the page says so and asks for the rest. */
+function paidPart() {
+  asked(false);
+  return reload();
 }
 
 function reason({ code = "" }) {
@@ -334,13 +430,14 @@ function work(on) {
   busy = on;
   find("submit").setAttribute("aria-disabled", String(on));
   find("pay").setAttribute("aria-busy", String(on));
+  if (field) field.lock(on);
   status(on ? page.texts.processing : "");
   if (on) quiet();
 }
 
 function refuse(message) {
   typing.completed = false;
-  secret(null);
+  asked(false);
   say(message);
 }
 
