@@ -21,7 +21,7 @@ OVER_STATEMENTS = Goal(1.5, 2.3)
 STYLES = {"orm": "ORM", "core": "Core"}
 
 HOLDS = (
-    f"body: {BODY}; each create of paylink writes link + token row + event counter + event, behind an API key, with "
+    f"body: {BODY}; each create of paylink writes link + token row + event, behind an API key, with "
     "log line and metrics; rate limits off, no Idempotency-Key"
 )
 

@@ -67,7 +67,7 @@ function Row({ delivery, link }: { delivery: Delivery; link: Link }) {
           <QrButton link={link.id} delivery={delivery.id} />
         </Group>
       )}
-      {active && delivery.channel === "chat" && url && (
+      {isOpen(link) && delivery.channel === "chat" && url && (
         <Group mt={6}>
           <CopyButton text={url} label="Copy link" size="compact-sm" />
         </Group>
