@@ -35,13 +35,13 @@ async def create(
     request: Request, body: CreateLink, caller: Caller, idempotency_key: IdempotencyKey = None
 ) -> Response:
     ctx = context_of(request)
-    body.check_chargeable(ctx.psp.charging(body.currency))
     new, sends = body.new_link(), _wanted(ctx, body)
     key = idempotency.Request.of(idempotency_key, scope=f"{caller.merchant_id}:create_link", body=await request.body())
 
     def work(session: Session) -> Answer:
         if found := idempotency.replay(session, key, ctx.keyring):
             return found
+        body.check_chargeable(ctx.psp.charging(body.currency))
         made = service.create(session, caller, new)
         added, events = deliveries.add(
             session,

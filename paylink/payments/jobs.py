@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 import sqlalchemy as sa
 import structlog
@@ -19,6 +20,8 @@ from paylink.payments.refunds import REFUND_JOB, carry_out
 from paylink.payments.service import FOLLOW_AFTER_S, FOLLOW_JOB, refresh
 from paylink.payments.settle import RELEASE_JOB, settle
 from paylink.psp.base import PspError, PspRefused
+
+YOUNG_S: Final = 600
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +49,7 @@ async def follow(ctx: Context, payment_id: str) -> None:
             await resolve(ctx, payment)
             payment = await ctx.db.read(lambda session: session.get_one(Payment, payment_id))
     except (PspError, Unavailable) as error:
-        raise TryAgain(type(error).__name__) from error
+        raise TryAgain(type(error).__name__, after_s=_patience_s(payment)) from error
     if _open(payment):
         raise TryAgain("still open", after_s=_patience_s(payment))
 
@@ -57,12 +60,17 @@ async def release(ctx: Context, payment_id: str) -> None:
     if payment is None or payment.psp_payment_id is None or payment.status == PaymentStatus.SUCCEEDED:
         return
     try:
-        await insist.cancel(ctx, payment.id, payment.psp_payment_id)
-    except PspRefused:
-        theirs = await ctx.psp.get_payment(payment.psp_payment_id)
-        await ctx.db.transact(lambda session: settle(session, ctx.jobs, payment_id, theirs, livemode=ctx.psp.livemode))
+        await _close_there(ctx, payment.id, payment.psp_payment_id)
     except PspError as error:
-        raise TryAgain(type(error).__name__) from error
+        raise TryAgain(type(error).__name__, after_s=_patience_s(payment)) from error
+
+
+async def _close_there(ctx: Context, payment_id: str, psp_payment_id: str) -> None:
+    try:
+        await insist.cancel(ctx, payment_id, psp_payment_id)
+    except PspRefused:
+        theirs = await ctx.psp.get_payment(psp_payment_id)
+        await ctx.db.transact(lambda session: settle(session, ctx.jobs, payment_id, theirs, livemode=ctx.psp.livemode))
 
 
 async def refund(ctx: Context, refund_id: str) -> None:
@@ -73,7 +81,8 @@ async def refund(ctx: Context, refund_id: str) -> None:
     except PspRefused as refused:
         log.warning("refund_refused", refund=refund_id, code=refused.code)
     except PspError as error:
-        raise TryAgain(type(error).__name__) from error
+        made = await ctx.db.read(lambda session: session.get_one(Refund, refund_id))
+        raise TryAgain(type(error).__name__, after_s=_patience_s(made)) from error
     else:
         if made.status == RefundStatus.PENDING:
             raise TryAgain("still pending", after_s=_patience_s(made))
@@ -90,8 +99,10 @@ def _open(payment: Payment) -> bool:
 
 
 def _patience_s(subject: Payment | Refund) -> float:
-    """A quarter of its age: often while it is young, rarely for a bank transfer that takes days."""
-    return max(FOLLOW_AFTER_S, (utcnow() - subject.created_at).total_seconds() / 4)
+    """Often while it is young, so that what an outage held up is settled soon after it; a quarter of its age later on,
+    which for a bank transfer of days is rarely."""
+    age = (utcnow() - subject.created_at).total_seconds()
+    return FOLLOW_AFTER_S if age < YOUNG_S else age / 4
 
 
 def _give_up_unborn(session: Session, payment_id: str) -> None:

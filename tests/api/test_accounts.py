@@ -138,7 +138,7 @@ def test_a_foreign_page_changes_nothing(api: Api, method: str, path: str) -> Non
     before = api.counts()
     for headers in FOREIGN:
         with api.client("", cookies=cookie, headers=headers) as foreign:
-            body = {"amount": 1, "currency": "GBP"}
+            body = {"amount": 100, "currency": "GBP"}
             problem(foreign.request(method, path, json=body), 403, "foreign_origin")
     assert api.counts() == before
 

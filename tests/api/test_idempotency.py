@@ -157,7 +157,7 @@ def test_a_key_is_free_again_after_a_day(api: Api, http: httpx.Client) -> None:
     age(api, timedelta(hours=23))
     assert http.post("/v1/payment_links", json=LINK, headers=name).json()["id"] == first["id"]
     age(api, timedelta(hours=25))
-    assert http.post("/v1/payment_links", json=LINK | {"amount": 7}, headers=name).json()["id"] != first["id"]
+    assert http.post("/v1/payment_links", json=LINK | {"amount": 700}, headers=name).json()["id"] != first["id"]
 
 
 def test_nothing_readable_of_the_answer_is_kept(api: Api, http: httpx.Client) -> None:

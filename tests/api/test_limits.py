@@ -84,7 +84,7 @@ def test_channels_without_a_carrier_are_not_offered(production: Api) -> None:
     with production.client() as http:
         offered = {one["channel"]: one["available"] for one in http.get("/v1/me").json()["channels"]}
         assert offered == {"sms": False, "email": False, "chat": True, "qr": True}
-        body = {"amount": 1, "currency": "GBP", "deliver": [{"channel": "sms", "to": "+447700900123"}]}
+        body = {"amount": 100, "currency": "GBP", "deliver": [{"channel": "sms", "to": "+447700900123"}]}
         problem(http.post("/v1/payment_links", json=body), 422, "channel_unavailable")
         with production.client("") as nobody:
             problem(nobody.post("/webhooks/messaging/sandbox", content=b"{}"), 404, "not_found")

@@ -154,6 +154,7 @@ def written_log() -> Iterator[StringIO]:
     steps = [structlog.contextvars.merge_contextvars, structlog.processors.format_exc_info, logs._redact_event]
     structlog.configure(
         processors=[*steps, structlog.processors.JSONRenderer(ensure_ascii=False)],
+        wrapper_class=structlog.make_filtering_bound_logger("DEBUG"),
         logger_factory=structlog.PrintLoggerFactory(file),
         cache_logger_on_first_use=False,
     )
