@@ -75,7 +75,7 @@ async def test_the_page_is_light(world: World) -> None:
 
 async def test_assets_are_kept_for_good_under_a_name_of_their_content(world: World) -> None:
     found = assets.Assets()
-    assert set(found.urls) == {"checkout.css", "checkout.js"}
+    assert set(found.urls) == {"checkout.css", "checkout.js", "parts.js"}
     for address in found.urls.values():
         for encoding in ("gzip", "identity"):
             answer = await world.browser().get(address, **{"Accept-Encoding": encoding})

@@ -11,6 +11,7 @@ from paylink.links.models import PaymentLink
 from paylink.payments.models import Payment
 from tests.e2e.conftest import Visit
 from tests.e2e.shop import MERCHANT, PAID, PHONE, THREE_D_SECURE, VIEWPORTS, Customer, Shop, card_frame
+from tests.services import wait_until
 
 LONGEST_WAY = 30
 
@@ -74,9 +75,10 @@ def test_the_pages_that_wait_can_be_read_and_used_without_a_mouse(shop: Shop, vi
     tab.heading(MERCHANT)
     tab.pay(THREE_D_SECURE)
     expect(tab.page.get_by_role("dialog")).to_be_visible()
+    wait_until(lambda: shop.payments(link.id)[-1]["status"] == "requires_action", what="the bank's question")
     shop.change(sa.update(Payment).where(Payment.link_id == link.id).values(updated_at=utcnow() - timedelta(minutes=2)))
     other = visit(link.url, **looks)
-    expect(other.page.get_by_role("button", name="Pay here instead")).to_be_visible()
+    expect(other.page.get_by_role("button", name="Pay here instead")).to_be_visible(timeout=20_000)
     assert_readable(other, dark=scheme == "dark")
     tab_to(other.page, "Pay here instead")
     other.page.keyboard.press("Enter")

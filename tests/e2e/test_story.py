@@ -21,7 +21,7 @@ ORDER = [
     "payment.succeeded",
     "link.paid",
 ]
-BESIDES = {"delivery.queued", "delivery.delivered", "link.fetched", "card_entry.completed"}
+BESIDES = {"delivery.queued", "delivery.delivered", "link.fetched", "card_entry.completed", "receipt.sent"}
 AT_ONCE_S = 1.0
 
 # Notes for every entry of the timeline when it was shown, and how long after its happening.
@@ -45,7 +45,7 @@ def test_an_api_made_link_is_paid_and_told_of_at_once(shop: Shop, visit: Visit) 
     link = shop.link(deliver=[{"channel": "sms", "to": to}])
     customer = visit(shop.message_url(to))
     pay_as_told(customer)
-    shop.stream.wait_for(link.id, "link.paid")
+    shop.stream.wait_for(link.id, "receipt.sent")
     assert_story(shop.stream.of(link.id))
     assert shop.captures(link.id) == [4999]
     found = shop.get(f"/v1/payment_links/{link.id}")
@@ -68,7 +68,7 @@ def test_an_agent_makes_a_link_and_watches_it_being_paid(
 
     customer = visit(shop.message_url(to), viewport=VIEWPORTS[viewport])
     pay_as_told(customer)
-    shop.stream.wait_for(link_id, "link.paid")
+    shop.stream.wait_for(link_id, "receipt.sent")
     told = shop.stream.of(link_id)
     assert_story(told)
     assert shop.captures(link_id) == [4999]
