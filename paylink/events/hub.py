@@ -32,6 +32,8 @@ UNHEARD_S = 0.02
 # A stream holds this many frames for a client that does not read; at some hundred bytes each that is little memory,
 # and far more than a human-paced stream ever has waiting.
 QUEUE_LIMIT = 512
+# So many are handed out at once: a client that reads must not be cut off because much happened in one moment.
+SLICE = QUEUE_LIMIT // 4
 
 log = structlog.get_logger(__name__)
 streams_open = Gauge("paylink_streams_open", "Event streams that are open")
@@ -45,18 +47,26 @@ def frame(row: sa.Row[Any]) -> bytes:
 
 
 class Subscription:
-    """One open stream's end of the hub."""
+    """One open stream's end of the hub.
+
+    ``start`` is where its queue begins; what is before it a stream that came back reads from the log. It moves on until
+    the stream has caught up, so that what happens meanwhile fills no queue that nobody empties yet.
+    """
 
     def __init__(self, *, merchant_id: str, link_id: str | None, start: int) -> None:
         self.merchant_id = merchant_id
         self.link_id = link_id
         self.start = start
+        self.live = False
         self.closed = False
         self._frames: deque[tuple[int, bytes]] = deque()
         self._ready = asyncio.Event()
 
     def push(self, event_id: int, data: bytes) -> None:
         if self.closed:
+            return
+        if not self.live:
+            self.start = max(self.start, event_id)
             return
         if len(self._frames) >= QUEUE_LIMIT:
             streams_cut.inc()
@@ -138,8 +148,8 @@ class Hub:
             for room in index.values():
                 yield from room
 
-    async def missed(self, subscription: Subscription, *, after: int) -> Sequence[sa.Row[Any]]:
-        """The next page of what was stored in (``after``, the subscription's start]."""
+    async def missed(self, subscription: Subscription, *, after: int, up_to: int) -> Sequence[sa.Row[Any]]:
+        """The next page of what was stored in (``after``, ``up_to``]; the last one is not full."""
 
         def read(session: Session) -> Sequence[sa.Row[Any]]:
             return event_log.between(
@@ -147,7 +157,7 @@ class Hub:
                 merchant_id=subscription.merchant_id,
                 link_id=subscription.link_id,
                 after=after,
-                up_to=subscription.start,
+                up_to=up_to,
             )
 
         return await self._db.read(read)
@@ -171,7 +181,7 @@ class Hub:
                 continue
             for row in rows:
                 self._hand_out(row)
-            if len(rows) < PAGE:
+            if len(rows) < SLICE:
                 await self._bell.wait(GAP_POLL_S if self._tail.waiting else POLL_S)
 
     async def _next(self) -> Sequence[sa.Row[Any]]:
@@ -186,7 +196,7 @@ class Hub:
             if len(skipped) < PAGE:
                 await asyncio.sleep(UNHEARD_S)
                 await self._bell.wait(POLL_S)
-        return await self._db.read(self._tail.read)
+        return await self._db.read(partial(self._tail.read, limit=SLICE))
 
     @property
     def _heard(self) -> bool:

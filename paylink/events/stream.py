@@ -19,6 +19,7 @@ from paylink.accounts.auth import Caller
 from paylink.context import Context, Ctx
 from paylink.db import Database
 from paylink.errors import BadRequest
+from paylink.events import log as event_log
 from paylink.events.hub import Hub, Subscription, frame
 from paylink.links import service as links
 
@@ -120,6 +121,7 @@ async def _frames(
         async for event_id, data in _missed(hub, subscription, cursor):
             cursor = event_id
             yield data
+        subscription.live = True
         while frames := await subscription.take():
             # A client that comes from a node ahead of this one has seen some of these.
             if fresh := [data for event_id, data in frames if event_id > cursor]:
@@ -130,13 +132,11 @@ async def _frames(
 
 
 async def _missed(hub: Hub, subscription: Subscription, cursor: int) -> AsyncIterator[tuple[int, bytes]]:
-    while cursor < subscription.start and not subscription.closed:
-        rows = await hub.missed(subscription, after=cursor)
-        if not rows:
-            return
+    while cursor < (up_to := subscription.start) and not subscription.closed:
+        rows = await hub.missed(subscription, after=cursor, up_to=up_to)
         for row in rows:
             yield row.id, frame(row)
-        cursor = rows[-1].id
+        cursor = rows[-1].id if len(rows) == event_log.PAGE else up_to
 
 
 def _hello(cursor: int) -> bytes:

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -79,6 +80,35 @@ async def test_zero_replays_from_the_beginning_over_many_pages(here: Site, who: 
         assert [(await opened.next()).data["seq"] for _ in range(1350)] == list(range(1, 1351))
         await fetch(here, who, link_id)
         assert (await opened.next()).data["seq"] == 1351
+
+
+async def test_a_burst_does_not_cut_off_who_reads(here: Site, who: Who) -> None:
+    link_id = await link(here.ctx.db, who)
+    count = 2 * hub.QUEUE_LIMIT
+    async with await (await connect(here.base, who.key)).opened() as opened:
+        await fetch(here, who, link_id, count=count)
+        assert [(await opened.next()).data["seq"] for _ in range(count)] == list(range(1, count + 1))
+
+
+async def test_what_happens_during_a_replay_waits_in_the_log(
+    here: Site, who: Who, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    link_id = await link(here.ctx.db, who)
+    await fetch(here, who, link_id, count=2)
+    await until(partial(handed_out, here, 2), what="the hub sees the first two")
+    many, missed = hub.QUEUE_LIMIT + 1, here.ctx.hub.missed
+
+    async def late(subscription: hub.Subscription, *, after: int, up_to: int) -> Sequence[sa.Row[Any]]:
+        if not after:
+            await fetch(here, who, link_id, count=many)
+            await until(partial(handed_out, here, many + 2), what="the hub hands out")
+        return await missed(subscription, after=after, up_to=up_to)
+
+    monkeypatch.setattr(here.ctx.hub, "missed", late)
+    async with await connect(here.base, who.key, last_event_id=0) as opened:
+        assert [(await opened.next()).data["seq"] for _ in range(many + 2)] == list(range(1, many + 3))
+        await fetch(here, who, link_id)
+        assert [(await opened.next()).data["seq"] for _ in range(1)] == [many + 3]
 
 
 async def test_the_header_wins_over_the_query(here: Site, who: Who) -> None:
