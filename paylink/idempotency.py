@@ -3,8 +3,9 @@
 The answer is kept sealed, since it may hold the one URL or key that is shown only once. Two shapes of use:
 
 - ``remember`` inside the transaction that does the work: the answer and its effect are one commit.
-- ``begin`` before and ``finish`` after work that calls a provider in between. A crash between the two leaves a claim
-  that the next request with the key takes over; the work itself must then find what it already did.
+- ``begin`` before and ``finish`` after work that calls a provider in between, with ``effect`` in the transaction that
+  makes its effect. A crash leaves a claim that the next request with the key takes over; it is told of that effect, and
+  goes on with it instead of making another.
 """
 
 import json
@@ -42,6 +43,8 @@ class IdempotencyKey(Base):
     fingerprint: Mapped[str]
     status: Mapped[int | None]
     answer_sealed: Mapped[bytes | None]
+    # What the request has made so far, while its answer is not known yet.
+    effect: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=utcnow, index=True)
 
 
@@ -53,6 +56,14 @@ class Answer:
     status: int
     body: Any
     replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """``answer``: it was done before. ``effect``: the id of what a try that died has made already."""
+
+    answer: Answer | None = None
+    effect: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +128,24 @@ def remember(session: Session, request: Request | None, keyring: Keyring, answer
     return answer
 
 
-def begin(session: Session, request: Request | None, keyring: Keyring) -> Answer | None:
+def begin(session: Session, request: Request, keyring: Keyring) -> Begun:
     """Claims the key before work that leaves the transaction; the stored answer if there is one already."""
-    if request is None:
-        return None
-    found = replay(session, request, keyring)
-    if found is None:
-        insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgres_insert
-        row = {"scope": request.scope, "key": request.key, "fingerprint": request.fingerprint, "created_at": utcnow()}
-        statement = insert(_keys).values(row).on_conflict_do_nothing(index_elements=[_keys.c.scope, _keys.c.key])
-        if session.execute(statement.returning(_keys.c.key)).one_or_none() is None:
-            raise _in_use()
-    return found
+    effect = session.scalar(sa.select(_keys.c.effect).where(_claim(request), _keys.c.created_at > utcnow() - KEEP))
+    if found := replay(session, request, keyring):
+        return Begun(answer=found)
+    insert = sqlite_insert if session.get_bind().dialect.name == "sqlite" else postgres_insert
+    row = {"scope": request.scope, "key": request.key, "fingerprint": request.fingerprint, "created_at": utcnow()}
+    statement = insert(_keys).values(row | {"effect": effect})
+    claimed = statement.on_conflict_do_nothing(index_elements=[_keys.c.scope, _keys.c.key]).returning(_keys.c.key)
+    if session.execute(claimed).one_or_none() is None:
+        raise _in_use()
+    return Begun(effect=effect)
+
+
+def effect(session: Session, request: Request | None, subject: str) -> None:
+    """Notes what the claimed request makes, in the transaction that makes it."""
+    if request is not None:
+        session.execute(sa.update(_keys).where(_claim(request)).values(effect=subject))
 
 
 def finish(session: Session, request: Request | None, keyring: Keyring, answer: Answer) -> Answer:
@@ -144,9 +161,7 @@ def finish(session: Session, request: Request | None, keyring: Keyring, answer: 
 def forget(session: Session, request: Request | None) -> None:
     """Gives a claim back after work that was refused and had no effect, so that it can be asked again."""
     if request is not None:
-        session.execute(
-            sa.delete(_keys).where(_keys.c.scope == request.scope, _keys.c.key == request.key, _keys.c.status.is_(None))
-        )
+        session.execute(sa.delete(_keys).where(_claim(request)))
 
 
 def prune(session: Session) -> None:
@@ -157,6 +172,11 @@ def prune(session: Session) -> None:
 def _clear(session: Session, request: Request) -> None:
     """Makes room for a new claim. Of two that do so at once, the second finds the first one's."""
     session.execute(sa.delete(_keys).where(_keys.c.scope == request.scope, _keys.c.key == request.key))
+
+
+def _claim(request: Request) -> sa.ColumnElement[bool]:
+    """The key's row while it has no answer."""
+    return sa.and_(_keys.c.scope == request.scope, _keys.c.key == request.key, _keys.c.status.is_(None))
 
 
 def _in_use() -> Conflict:

@@ -24,6 +24,7 @@ class Sender:
             lambda session: service.to_send(session, self._keyring, delivery_id, checkout_url=self._checkout_url)
         )
         if pending is None:
+            await self._db.transact(lambda session: service.close_unsent(session, delivery_id))
             return
         carrier = self._carriers.get(pending.channel)
         if carrier is None:

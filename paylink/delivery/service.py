@@ -32,12 +32,18 @@ from paylink.kit.crypto import Keyring
 from paylink.kit.ids import new_id
 from paylink.links import tokens
 from paylink.links.lifecycle import OPEN
-from paylink.links.models import PaymentLink
+from paylink.links.models import LinkStatus, PaymentLink
 from paylink.prepared import PreparedInsert
 
 SEND_JOB: Final = "delivery.send"
 # Doors per link: enough for any conversation, and a bound on what one link can make us send.
 MAX_DELIVERIES: Final = 50
+# Why a message that waited for its carrier was not sent in the end.
+UNSENT: Final = {
+    LinkStatus.PAID: "The link was paid before this could be sent",
+    LinkStatus.EXPIRED: "The link expired before this could be sent",
+    LinkStatus.CANCELED: "The link was canceled before this could be sent",
+}
 
 _deliveries = table(Delivery)
 _insert = PreparedInsert(_deliveries)
@@ -212,6 +218,14 @@ def to_send(session: Session, keyring: Keyring, delivery_id: str, *, checkout_ur
         name=customer.name if customer else None,
     )
     return ToSend(delivery.id, delivery.channel, delivery.address, token, facts)
+
+
+def close_unsent(session: Session, delivery_id: str) -> None:
+    """Says of a delivery that still waits why it will not be sent any more: its link has ended meanwhile."""
+    query = sa.select(PaymentLink.status).join(Delivery, Delivery.link_id == PaymentLink.id)
+    status = session.scalar(query.where(Delivery.id == delivery_id, Delivery.status == DeliveryStatus.QUEUED))
+    if status is not None and status not in OPEN:
+        record(session, delivery_id, DeliveryStatus.FAILED, reason=UNSENT[LinkStatus(status)])
 
 
 def record(

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
+from paylink import idempotency
 from paylink.accounts.scope import Principal
 from paylink.audit import service as audit
 from paylink.audit.models import Action
@@ -32,7 +33,9 @@ IDLE: Final = (PaymentStatus.REQUIRES_PAYMENT_METHOD, PaymentStatus.REQUIRES_ACT
 SWEEP_PAGE: Final = 100
 
 
-async def cancel_link(ctx: Context, principal: Principal, link_id: str) -> None:
+async def cancel_link(
+    ctx: Context, principal: Principal, link_id: str, *, claim: idempotency.Request | None = None
+) -> None:
     """Raises ``Conflict`` (``link_not_active``) when the link has ended, be it paid at this very moment."""
 
     def find(session: Session) -> Payment | None:
@@ -59,6 +62,7 @@ async def cancel_link(ctx: Context, principal: Principal, link_id: str) -> None:
         )
         forget_tokens(session, link_id)
         audit.note(session, ctx.keyring, principal, Action.LINK_CANCELED, subject=link_id)
+        idempotency.effect(session, claim, link_id)
 
     await ctx.db.transact(close)
 

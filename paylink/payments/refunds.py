@@ -7,6 +7,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
+from paylink import idempotency
 from paylink.accounts.scope import Principal
 from paylink.audit import service as audit
 from paylink.audit.models import Action
@@ -43,18 +44,39 @@ async def refund(
     ctx: Context, principal: Principal, payment_id: str, *, amount: int | None, reason: str | None
 ) -> Refund:
     """``amount`` in minor units; ``None`` for all that is left. Until the provider has answered, it is pending."""
-    made = await ctx.db.transact(
-        lambda session: _reserve(session, ctx, principal, payment_id=payment_id, amount=amount, reason=reason)
-    )
+    return await ask(ctx, await reserve(ctx, principal, payment_id, amount=amount, reason=reason))
+
+
+async def reserve(
+    ctx: Context,
+    principal: Principal,
+    payment_id: str,
+    *,
+    amount: int | None,
+    reason: str | None,
+    claim: idempotency.Request | None = None,
+) -> str:
+    """Writes the refund down, from where on it is made even if nobody asks again. Its id."""
+
+    def work(session: Session) -> str:
+        made = _reserve(session, ctx, principal, payment_id=payment_id, amount=amount, reason=reason)
+        idempotency.effect(session, claim, made.id)
+        return made.id
+
+    return await ctx.db.transact(work)
+
+
+async def ask(ctx: Context, refund_id: str) -> Refund:
+    """Asks the provider for a refund that was reserved. Raises ``Conflict`` when it refuses."""
     try:
-        return await carry_out(ctx, made.id)
+        return await carry_out(ctx, refund_id)
     except PspRefused as refused:
         if refused.code == DISPUTED_THERE:
             raise _disputed() from None
         raise Conflict("The payment provider refused this refund", code="refund_refused") from None
     except PspError as error:
-        log.warning("refund_unknown", refund=made.id, error=type(error).__name__)
-        return made
+        log.warning("refund_unknown", refund=refund_id, error=type(error).__name__)
+        return await ctx.db.read(lambda session: session.get_one(Refund, refund_id))
 
 
 async def carry_out(ctx: Context, refund_id: str) -> Refund:

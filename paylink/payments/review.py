@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import structlog
 from sqlalchemy.orm import Session
 
+from paylink import idempotency
 from paylink.accounts.scope import Principal
 from paylink.audit import service as audit
 from paylink.audit.models import Action
@@ -55,13 +56,22 @@ class Verdict:
 
 
 async def decide(
-    ctx: Context, principal: Principal, payment_id: str, decision: Decision, *, reason: str | None
+    ctx: Context,
+    principal: Principal,
+    payment_id: str,
+    decision: Decision,
+    *,
+    reason: str | None,
+    claim: idempotency.Request | None = None,
 ) -> None:
     """Raises ``NotFound``, or ``Conflict``: ``payment_not_in_review`` when nothing is held any more,
     ``link_not_active`` when a capture would pay the link twice."""
-    payment = await ctx.db.transact(
-        lambda session: _decide(session, ctx, principal, payment_id, decision=decision, reason=reason)
-    )
+
+    def work(session: Session) -> Payment:
+        idempotency.effect(session, claim, payment_id)
+        return _decide(session, ctx, principal, payment_id, decision=decision, reason=reason)
+
+    payment = await ctx.db.transact(work)
     try:
         await carry_out(ctx, payment)
     except PspError as error:

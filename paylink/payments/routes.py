@@ -64,11 +64,13 @@ async def payments(
 async def cancel(
     request: Request, link_id: str, caller: Caller, ctx: Ctx, idempotency_key: IdempotencyKey = None
 ) -> Response:
-    async def work() -> Answer:
-        await closing.cancel_link(ctx, caller, link_id)
+    key = await _key(request, caller, "cancel", link_id, idempotency_key)
+
+    async def work(done: str | None) -> Answer:
+        if done is None:
+            await closing.cancel_link(ctx, caller, link_id, claim=key)
         return Answer(200, await ctx.db.read(lambda session: read_link(session, caller, link_id)))
 
-    key = await _key(request, caller, "cancel", link_id, idempotency_key)
     return respond(await _claimed(ctx, key, work))
 
 
@@ -175,11 +177,14 @@ async def refund(
 ) -> Response:
     wanted = body or RefundIn(amount=None, reason=None)
 
-    async def work() -> Answer:
-        made = await refunds.refund(ctx, caller, payment_id, amount=wanted.amount, reason=wanted.reason)
-        return Answer(201, refund_form(made))
-
     key = await _key(request, caller, "refund", payment_id, idempotency_key)
+
+    async def work(done: str | None) -> Answer:
+        made = done or await refunds.reserve(
+            ctx, caller, payment_id, amount=wanted.amount, reason=wanted.reason, claim=key
+        )
+        return Answer(201, refund_form(await refunds.ask(ctx, made)))
+
     return respond(await _claimed(ctx, key, work))
 
 
@@ -192,8 +197,9 @@ async def _decide(
     body: ReasonIn | None,
     key: idempotency.Request | None,
 ) -> Response:
-    async def work() -> Answer:
-        await review.decide(ctx, caller, payment_id, decision, reason=body.reason if body else None)
+    async def work(done: str | None) -> Answer:
+        if done is None:
+            await review.decide(ctx, caller, payment_id, decision, reason=body.reason if body else None, claim=key)
         return Answer(200, await ctx.db.read(lambda session: _one(session, caller, payment_id)))
 
     return respond(await _claimed(ctx, key, work))
@@ -218,15 +224,20 @@ async def _key(
     return idempotency.Request.of(header, scope=scope, body=await request.body())
 
 
-async def _claimed(ctx: Context, key: idempotency.Request | None, work: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Work that calls a provider on its way: claimed before, remembered after, given back when it was refused."""
+async def _claimed(
+    ctx: Context, key: idempotency.Request | None, work: Callable[[str | None], Awaitable[Answer]]
+) -> Answer:
+    """Work that calls a provider on its way: claimed before, remembered after, given back when it was refused.
+
+    ``work`` is given the id of what an earlier try made before its process died.
+    """
     if key is None:
-        return await work()
-    found = await ctx.db.transact(lambda session: idempotency.begin(session, key, ctx.keyring))
-    if found is not None:
-        return found
+        return await work(None)
+    begun = await ctx.db.transact(lambda session: idempotency.begin(session, key, ctx.keyring))
+    if begun.answer is not None:
+        return begun.answer
     try:
-        answer = await work()
+        answer = await work(begun.effect)
     except PaylinkError:
         await ctx.db.transact(lambda session: idempotency.forget(session, key))
         raise

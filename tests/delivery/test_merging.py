@@ -18,7 +18,7 @@ from paylink.delivery.states import RANK, DeliveryStatus, outranked_by, steps_be
 from paylink.events import log
 from paylink.kit.clock import utcnow
 from paylink.kit.ids import new_id
-from paylink.links.models import PaymentLink
+from paylink.links.models import LinkStatus, PaymentLink
 
 NEWS = [status for status in DeliveryStatus if status is not DeliveryStatus.QUEUED]
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -140,3 +140,39 @@ def test_no_state_outranks_itself(status: DeliveryStatus) -> None:
 def test_the_templates_are_packaged() -> None:
     folder = Path(service.__file__).parent / "templates" / "en"
     assert {path.name for path in folder.iterdir()} >= {"sms.txt", "chat.txt", "email.txt", "email.html"}
+
+
+@pytest.mark.parametrize("ended", [LinkStatus.PAID, LinkStatus.EXPIRED, LinkStatus.CANCELED])
+def test_what_its_link_did_not_wait_for_says_that_it_was_not_sent(db: Database, ended: LinkStatus) -> None:
+    def end(session: Session) -> str:
+        delivery_id = plant(session)
+        session.flush()
+        service.close_unsent(session, delivery_id)
+        assert session.get_one(Delivery, delivery_id).status == DeliveryStatus.QUEUED
+        session.get_one(PaymentLink, session.get_one(Delivery, delivery_id).link_id).status = ended.value
+        return delivery_id
+
+    delivery_id = db.transact_sync(end)
+    for _ in range(2):
+        db.transact_sync(lambda session: service.close_unsent(session, delivery_id))
+
+    def look(session: Session) -> tuple[Delivery, list[Any]]:
+        found = session.get_one(Delivery, delivery_id)
+        return found, list(log.timeline(session, merchant_id="mer_x", link_id=found.link_id, after_seq=0))
+
+    delivery, events = db.read_sync(look)
+    assert (delivery.status, delivery.failure_reason) == ("failed", service.UNSENT[ended])
+    assert [event.type for event in events] == ["delivery.failed"]
+
+
+def test_what_was_sent_is_not_called_unsent(db: Database) -> None:
+    delivery_id = db.transact_sync(plant)
+    db.transact_sync(lambda session: service.record(session, delivery_id, DeliveryStatus.SENT))
+
+    def end(session: Session) -> None:
+        session.get_one(PaymentLink, session.get_one(Delivery, delivery_id).link_id).status = LinkStatus.PAID.value
+        session.flush()
+        service.close_unsent(session, delivery_id)
+
+    db.transact_sync(end)
+    assert db.read_sync(lambda session: session.get_one(Delivery, delivery_id).status) == DeliveryStatus.SENT

@@ -35,7 +35,9 @@ BETWEEN_S: Final = (0.3, 1.8)
 AWAY_S: Final = 1.5
 CUSTOMERS: Final = 6
 SETTLED_S: Final = 30.0
-REST_S: Final = 60.0
+# An Idempotency-Key whose request died is free again after 60 s.
+REST_S: Final = 90.0
+INSIST: Final = 250
 AMOUNT: Final = 4999
 
 
@@ -112,7 +114,7 @@ class Run:
         agent = Agent(self.traffic, self.made.consoles[0], self.shop.api_key)
         deliver = [{"channel": "sms", "to": phone(number)}]
         body = {"amount": AMOUNT, "currency": "GBP", "reference": str(number), "deliver": deliver}
-        made = await agent.insist("create", "/payment_links", body, key=f"order-{number}")
+        made = await agent.insist("create", "/payment_links", body, key=f"order-{number}", tries=INSIST)
         if not made.ok:
             self.traffic.wrong.append(f"order {number} was refused: {made.status} {made.code}")
             return
@@ -159,7 +161,7 @@ class Run:
         (payment, *_) = await agent.attempts(link_id)
         amount = self.dice.choice((1000, AMOUNT))
         path = f"/payments/{payment['id']}/refunds"
-        answer = await agent.insist("refund", path, {"amount": amount}, key=f"refund-{number}")
+        answer = await agent.insist("refund", path, {"amount": amount}, key=f"refund-{number}", tries=INSIST)
         if answer.ok:
             self.acknowledged.refunds[answer.body["id"]] = amount
         else:
@@ -198,7 +200,8 @@ class Run:
             await asyncio.sleep(0.5)
 
     def _unsent(self, found: Books) -> list[str]:
-        sent = {link_id for link_id, told in found.events.items() if any(one.type == "delivery.sent" for one in told)}
+        over = {"delivery.sent", "delivery.failed"}
+        sent = {link_id for link_id, told in found.events.items() if any(one.type in over for one in told)}
         return [link_id for link_id in self.acknowledged.links if link_id not in sent]
 
 
@@ -347,16 +350,21 @@ def _lost(known: Acknowledged, found: Books) -> list[str]:
 
 
 def _sent(made: Cluster, known: Acknowledged, found: Books) -> list[str]:
-    """Each message once, in the inbox and in the log. A receipt goes to the same number and has no link in it."""
+    """Each message once, in the inbox and in the log. A receipt goes to the same number and has no link in it.
+
+    The provider's process is the carrier's as well: while it is away a link can be paid by its first door before its
+    message is out, which is then not sent, and told so.
+    """
     query = "SELECT recipient, count(*) FROM messages WHERE text LIKE '%/p/%' GROUP BY recipient"
     with closing(sqlite3.connect(f"file:{made.folder / 'sandbox.db'}?mode=ro", uri=True)) as inbox:
         arrived = dict(inbox.execute(query))
     failures = []
     for link_id, number in known.links.items():
-        if (times := arrived.get(phone(number), 0)) != 1:
-            failures.append(f"{link_id}: its message arrived {times} times")
         told = Counter(event.type for event in found.events.get(link_id, []))
-        if told["delivery.sent"] != 1:
+        too_late = told["delivery.failed"] == 1 and found.links[link_id].status == "paid"
+        if (times := arrived.get(phone(number), 0)) != 1 and not (too_late and not times):
+            failures.append(f"{link_id}: its message arrived {times} times")
+        if told["delivery.sent"] != 1 and not too_late:
             failures.append(f"{link_id}: delivery.sent was told {told['delivery.sent']} times")
     return failures
 
