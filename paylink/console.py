@@ -18,9 +18,9 @@ from paylink import __version__, api_docs, problems
 from paylink.accounts import routes as accounts
 from paylink.accounts.auth import CredentialCache, cookie_name
 from paylink.audit import routes as audit
+from paylink.channels.base import Channel
 from paylink.context import Context
 from paylink.delivery import routes as delivery
-from paylink.delivery.base import Carrier
 from paylink.events import stream
 from paylink.kit.web import BodyLimit, RequestContext, StaticHeaders, content_security_policy
 from paylink.links import routes as links
@@ -79,7 +79,7 @@ async def metrics(request: Request) -> Response:
 def create_api(
     ctx: Context,
     *,
-    carriers: dict[str, Carrier],
+    carriers: dict[str, Channel],
     readiness: Check,
     rights: stream.Rights,
     callbacks_only: bool = False,
@@ -92,7 +92,7 @@ def create_api(
 
 
 def build_api(
-    ctx: Context, *, carriers: dict[str, Carrier], readiness: Check, rights: stream.Rights, callbacks_only: bool
+    ctx: Context, *, carriers: dict[str, Channel], readiness: Check, rights: stream.Rights, callbacks_only: bool
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -16,13 +16,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
+from paylink.channels.base import Channel, ChannelName
+from paylink.channels.sandbox import SandboxChannel
 from paylink.config import Settings, UnsafeSettings
 from paylink.console import create_api
 from paylink.context import Context
 from paylink.db import Database
-from paylink.delivery.base import Carrier
-from paylink.delivery.sandbox import SandboxCarrier
-from paylink.delivery.states import ChannelName
 from paylink.events.bus import make_bell
 from paylink.events.hub import Hub
 from paylink.events.stream import Rights
@@ -110,10 +109,10 @@ def carriers_of(settings: Settings) -> frozenset[ChannelName]:
     return frozenset() if settings.production else frozenset({ChannelName.SMS, ChannelName.EMAIL, ChannelName.CHAT})
 
 
-def build_carriers(settings: Settings, stack: AsyncExitStack) -> dict[str, Carrier]:
+def build_carriers(settings: Settings, stack: AsyncExitStack) -> dict[str, Channel]:
     if settings.production:
         return {}
-    carrier = SandboxCarrier(settings.sandbox_url, settings.sandbox_messaging_secret)
+    carrier = SandboxChannel(settings.sandbox_url, settings.sandbox_messaging_secret)
     stack.push_async_callback(carrier.close)
     return {carrier.name: carrier}
 

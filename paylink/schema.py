@@ -9,13 +9,17 @@ from sqlalchemy.orm import Session
 from paylink import jobs
 from paylink.accounts.models import Agent, AgentSession, ApiKey, Merchant
 from paylink.audit.models import AuditEntry, AuditHead
+from paylink.channels.models import ChannelAccount
+from paylink.chats.models import Chat, ChatMessage
 from paylink.checkout.models import CheckoutSession
+from paylink.consent.models import Suppression
 from paylink.customers.models import Customer
 from paylink.db import Base, Database
 from paylink.delivery.models import Delivery
 from paylink.events.types import Event, EventCounter
 from paylink.idempotency import IdempotencyKey
 from paylink.links.models import PaymentLink
+from paylink.messages.models import MessageTemplate
 from paylink.nodes import JobNode
 from paylink.payments.models import Dispute, Payment, Receipt, Refund
 from paylink.reconciliation.models import Reconciliation
@@ -29,6 +33,7 @@ metadata = Base.metadata
 TABLES = (
     *(Merchant, Agent, AgentSession, ApiKey, Customer),
     *(PaymentLink, Delivery, Payment, Refund, Dispute, Receipt, CheckoutSession),
+    *(ChannelAccount, Suppression, MessageTemplate, Chat, ChatMessage),
     *(AuditEntry, AuditHead, Reconciliation),
     *(Event, EventCounter, InboundEvent, IdempotencyKey, JobNode),
 )

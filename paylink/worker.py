@@ -11,10 +11,10 @@ import structlog
 
 from paylink import idempotency
 from paylink.accounts.service import prune_sessions
+from paylink.channels.base import Channel
 from paylink.checkout.sessions import prune as prune_checkouts
 from paylink.config import Settings
 from paylink.context import Context
-from paylink.delivery.base import Carrier
 from paylink.delivery.jobs import Sender
 from paylink.delivery.service import SEND_JOB
 from paylink.jobs import Handler, Worker
@@ -42,7 +42,7 @@ WATCH_S: Final = 5.0
 class Work:
     """``carriers`` by channel name."""
 
-    def __init__(self, ctx: Context, carriers: Mapping[str, Carrier]) -> None:
+    def __init__(self, ctx: Context, carriers: Mapping[str, Channel]) -> None:
         self._ctx = ctx
         self._claim = None if ctx.settings.node_id else claim_name(ctx.settings)
         self._worker = Worker(
@@ -96,7 +96,7 @@ def claim_name(settings: Settings) -> Claim:
     return Claim(topic, prefix=socket.gethostname())
 
 
-def _handlers(ctx: Context, carriers: Mapping[str, Carrier]) -> dict[str, Handler]:
+def _handlers(ctx: Context, carriers: Mapping[str, Channel]) -> dict[str, Handler]:
     sender = Sender(ctx.db, ctx.keyring, carriers, checkout_url=ctx.settings.checkout_url)
     return {
         SEND_JOB: sender.send,

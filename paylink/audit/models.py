@@ -26,6 +26,13 @@ class Action(StrEnum):
     # Nobody decided in time: the money was given back by the product itself.
     REVIEW_RELEASED = "review.released"
     REFUND_REQUESTED = "refund.requested"
+    CHANNEL_ADDED = "channel.added"
+    CHANNEL_CHANGED = "channel.changed"
+    CHANNEL_REMOVED = "channel.removed"
+    SUPPRESSION_ADDED = "suppression.added"
+    SUPPRESSION_LIFTED = "suppression.lifted"
+    TEMPLATE_CHANGED = "template.changed"
+    DELIVERY_WITHDRAWN = "delivery.withdrawn"
 
 
 class AuditEntry(Base):

@@ -1,11 +1,12 @@
 """A browser that exchanged a link's token for a cookie."""
 
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from paylink.db import Base
+from paylink.db import JSON, Base
 from paylink.kit.clock import utcnow
 
 
@@ -21,6 +22,10 @@ class CheckoutSession(Base):
     secret_hash: Mapped[bytes] = mapped_column(unique=True)
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    # The language the customer chose; what they had entered (never card data); and when another door took over.
+    locale: Mapped[str | None]
+    draft: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    superseded_at: Mapped[datetime | None]
     # Told once per session; the time is when it first happened.
     opened_at: Mapped[datetime | None]
     card_entry_started_at: Mapped[datetime | None]

@@ -13,9 +13,9 @@ from paylink.checkout import sessions
 from paylink.checkout.door import checkout, count
 from paylink.checkout.receipt_pdf import draw
 from paylink.checkout.security import cookie_name
-from paylink.delivery.messages import ReceiptFacts
 from paylink.errors import NotFound
 from paylink.limits import BEACONS_BY_SESSION
+from paylink.messages.render import ReceiptFacts
 from paylink.payments import receipts
 
 

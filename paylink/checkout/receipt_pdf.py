@@ -11,7 +11,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
 
-from paylink.delivery.messages import ReceiptFacts, receipt_texts
+from paylink.messages.render import ReceiptFacts, receipt_texts
 
 if TYPE_CHECKING:
     from reportlab.pdfgen.canvas import Canvas

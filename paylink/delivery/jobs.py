@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 
+from paylink.channels.base import Channel, DeliveryStatus, FinalRefusal, Message, TemporaryFault
 from paylink.db import Database
 from paylink.delivery import service
-from paylink.delivery.base import Carrier, FinalRefusal, Message, TemporaryFault
-from paylink.delivery.messages import render
-from paylink.delivery.states import DeliveryStatus
 from paylink.jobs import TryAgain
 from paylink.kit.crypto import Keyring
+from paylink.messages.render import render
 
 
 class Sender:
-    def __init__(self, db: Database, keyring: Keyring, carriers: Mapping[str, Carrier], *, checkout_url: str) -> None:
+    def __init__(self, db: Database, keyring: Keyring, carriers: Mapping[str, Channel], *, checkout_url: str) -> None:
         self._db = db
         self._keyring = keyring
         self._carriers = carriers

@@ -10,16 +10,16 @@ from sqlalchemy.orm import Session
 
 from paylink.accounts import service as accounts
 from paylink.accounts.auth import Caller
+from paylink.channels.base import ChannelName
 from paylink.context import Ctx
-from paylink.delivery.messages import Facts, render
 from paylink.delivery.schemas import AddressCheck, AddressVerdict, verdict
-from paylink.delivery.states import ChannelName
 from paylink.kit import gsm7
 from paylink.kit.clock import utcnow
 from paylink.kit.money import MAX_AMOUNT, currencies, currency_name
 from paylink.kit.text import Long, Short
 from paylink.links import tokens
 from paylink.links.schemas import Amount, Currency
+from paylink.messages.render import Facts, render
 
 router = APIRouter(prefix="/v1", tags=["Deliveries"])
 

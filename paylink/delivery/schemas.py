@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from paylink.channels.base import ChannelName, DeliveryStatus
 from paylink.customers.addresses import Email, Phone, textable
 from paylink.delivery.service import Added, Wanted
-from paylink.delivery.states import ChannelName, DeliveryStatus
 from paylink.errors import FieldError, Invalid
 from paylink.kit.clock import rfc3339
 from paylink.kit.text import Short

@@ -10,18 +10,11 @@ from sqlalchemy.orm import Session
 
 from paylink.accounts.models import Merchant
 from paylink.accounts.scope import Principal
+from paylink.channels.base import ChannelName, DeliveryStatus
 from paylink.customers.models import Customer
 from paylink.db import table
-from paylink.delivery.messages import Facts
-from paylink.delivery.models import Delivery
-from paylink.delivery.states import (
-    DIRECT,
-    EVENT,
-    ChannelName,
-    DeliveryStatus,
-    outranked_by,
-    steps_between,
-)
+from paylink.delivery.models import Delivery, Purpose
+from paylink.delivery.states import DIRECT, EVENT, PATH, outranked_by, steps_between
 from paylink.errors import Conflict, NotFound
 from paylink.events import log
 from paylink.events.log import NewEvent
@@ -33,6 +26,7 @@ from paylink.kit.ids import new_id
 from paylink.links import tokens
 from paylink.links.lifecycle import OPEN
 from paylink.links.models import LinkStatus, PaymentLink
+from paylink.messages.render import Facts
 from paylink.prepared import PreparedInsert
 
 SEND_JOB: Final = "delivery.send"
@@ -248,7 +242,7 @@ def record(
     moves = current in outranked_by(status)
     if moves:
         values |= {"status": status.value, "token_sealed": None, "failure_reason": reason}
-        values |= {f"{step.value}_at": now for step in steps_between(current, status) if step != DeliveryStatus.FAILED}
+        values |= {f"{step.value}_at": now for step in steps_between(current, status) if step in PATH}
     if values:
         session.execute(sa.update(_deliveries).where(_deliveries.c.id == delivery_id).values(values))
     if moves:
@@ -283,6 +277,8 @@ def _new(keyring: Keyring, *, link_id: str, merchant_id: str, wanted: Wanted) ->
         "sent_at": now if by_hand else None,
         "delivered_at": None,
         "read_at": None,
+        "purpose": Purpose.LINK.value,
+        "attempts": 0,
     }
     return Added(row, token.text)
 

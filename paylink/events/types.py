@@ -31,11 +31,21 @@ class EventType(StrEnum):
     LINK_CANCELED = "link.canceled"
     LINK_LOCKED = "link.locked"
     LINK_UNLOCKED = "link.unlocked"
+    # The customer says that the message looks like fraud; it is canceled.
+    LINK_REPORTED = "link.reported"
+    # The customer goes on by another channel, by their own wish: which, and from which.
+    LINK_SWITCHED = "link.switched"
     DELIVERY_QUEUED = "delivery.queued"
     DELIVERY_SENT = "delivery.sent"
     DELIVERY_DELIVERED = "delivery.delivered"
     DELIVERY_READ = "delivery.read"
     DELIVERY_FAILED = "delivery.failed"
+    DELIVERY_BOUNCED = "delivery.bounced"
+    DELIVERY_OPTED_OUT = "delivery.opted_out"
+    DELIVERY_EXPIRED = "delivery.expired"
+    # The carrier is away or busy: it is tried again by itself.
+    DELIVERY_RETRIED = "delivery.retried"
+    DELIVERY_WITHDRAWN = "delivery.withdrawn"
     CARD_ENTRY_STARTED = "card_entry.started"
     CARD_ENTRY_COMPLETED = "card_entry.completed"
     CARD_ENTRY_INVALID = "card_entry.invalid"

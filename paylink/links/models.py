@@ -55,4 +55,8 @@ class PaymentLink(Base):
     expires_at: Mapped[datetime]
     created_at: Mapped[datetime] = mapped_column(default=utcnow)
     paid_at: Mapped[datetime | None]
+    # Three easy words that the agent says and the page and messages show: the customer knows the link is theirs.
+    session_words: Mapped[str | None]
+    # The customer said that the message looks like fraud; the link was canceled.
+    reported_at: Mapped[datetime | None]
     canceled_at: Mapped[datetime | None]

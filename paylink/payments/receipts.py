@@ -14,14 +14,12 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Session
 
 from paylink.accounts.models import Merchant
+from paylink.channels.base import Channel, ChannelName, DeliveryStatus, FinalRefusal, Message, TemporaryFault
 from paylink.customers.addresses import textable
 from paylink.customers.models import Customer
 from paylink.db import Database, table
-from paylink.delivery.base import Carrier, FinalRefusal, Message, TemporaryFault
-from paylink.delivery.messages import ReceiptFacts, render_receipt
 from paylink.delivery.models import Delivery
 from paylink.delivery.service import mask
-from paylink.delivery.states import ChannelName, DeliveryStatus
 from paylink.events import log as event_log
 from paylink.events.log import NewEvent
 from paylink.events.types import Event, EventType, Origin
@@ -30,6 +28,7 @@ from paylink.kit.clock import utcnow
 from paylink.kit.ids import new_id
 from paylink.links.lifecycle import OPEN
 from paylink.links.models import PaymentLink
+from paylink.messages.render import ReceiptFacts, render_receipt
 from paylink.payments.brands import card_words
 from paylink.payments.models import Payment, PaymentStatus, Receipt, ReceiptStatus
 
@@ -108,7 +107,7 @@ def paid_by(session: Session, link_id: str, *, session_id: str) -> Payment | Non
 class ReceiptSender:
     """The job. ``carriers`` by channel name."""
 
-    def __init__(self, db: Database, carriers: Mapping[str, Carrier]) -> None:
+    def __init__(self, db: Database, carriers: Mapping[str, Channel]) -> None:
         self._db = db
         self._carriers = carriers
 

@@ -10,8 +10,8 @@ from pypdf import PdfReader
 
 from paylink.checkout import receipt
 from paylink.checkout.receipt_pdf import NOT_SHOWN, draw
-from paylink.delivery.messages import ReceiptFacts
 from paylink.kit.cards import contains_issued_card_number
+from paylink.messages.render import ReceiptFacts
 from tests.checkout.world import Page, World
 
 FACTS = ReceiptFacts(

@@ -120,7 +120,7 @@ def test_the_app_loads_nothing_of_the_console() -> None:
     program = (
         "import sys, paylink.checkout.app;"
         "bad = [n for n in sys.modules if n.startswith(('paylink.accounts.auth', 'paylink.accounts.service',"
-        " 'paylink.delivery.sandbox', 'paylink.psp.stripe', 'paylink.sandbox', 'webhooks', 'paylink.console'))"
+        " 'paylink.channels.sandbox', 'paylink.psp.stripe', 'paylink.sandbox', 'webhooks', 'paylink.console'))"
         " or (n.startswith('paylink.') and n.endswith('.routes'))];"
         "print(*bad)"
     )

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from paylink.delivery.messages import Facts, render
 from paylink.kit import gsm7
+from paylink.messages.render import Facts, render
 
 URL = "https://c.example/p/v1lkJ883kvs_QNdvQGr5cg"
 FACTS = Facts(

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from paylink.delivery.base import CallbackRefused
-from paylink.delivery.sandbox import TOLERANCE_S, SandboxCarrier
-from paylink.delivery.states import DeliveryStatus
+from paylink.channels.base import Callback, CallbackRefused, DeliveryStatus, Parsed
+from paylink.channels.sandbox import TOLERANCE_S, SandboxChannel
 
 SECRET = "s" * 32
 GOOD = {"id": "rep_1", "reference": "dlv_1", "status": "delivered", "occurred_at": "2026-11-21T12:00:00.000Z"}
-carrier = SandboxCarrier("http://127.0.0.1:9", SECRET)
+carrier = SandboxChannel("http://127.0.0.1:9", SECRET)
 
 
 def signed(body: bytes, *, stamp: str | None = None, secret: str = SECRET) -> dict[str, str]:
@@ -23,9 +22,14 @@ def signed(body: bytes, *, stamp: str | None = None, secret: str = SECRET) -> di
     return {"webhook-id": "msg_1", "webhook-timestamp": stamp, "webhook-signature": f"v1,bm8= v1,{mac}"}
 
 
+def read(body: bytes, headers: dict[str, str]) -> Parsed:
+    return carrier.parse_callback(Callback("POST", "http://test/webhooks/messaging/sandbox", {}, headers, body))
+
+
 def parse(content: Any) -> Any:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return carrier.parse_callback(body, signed(body))
+    (report,) = read(body, signed(body)).reports
+    return [report]
 
 
 def test_a_signed_report_is_read() -> None:
@@ -76,12 +80,12 @@ def test_a_reason_of_another_kind_becomes_text(reason: Any) -> None:
 def test_a_wrong_signature_is_refused(change: dict[str, str]) -> None:
     body = json.dumps(GOOD).encode()
     with pytest.raises(CallbackRefused):
-        carrier.parse_callback(body, signed(body) | change)
+        read(body, signed(body) | change)
 
 
 def test_a_signature_is_good_for_its_body_its_secret_and_its_time() -> None:
     body = json.dumps(GOOD).encode()
-    carrier.parse_callback(body, signed(body))
+    read(body, signed(body))
     for headers in (
         signed(body + b" "),
         signed(body, secret="other"),
@@ -90,4 +94,4 @@ def test_a_signature_is_good_for_its_body_its_secret_and_its_time() -> None:
         {},
     ):
         with pytest.raises(CallbackRefused):
-            carrier.parse_callback(body, headers)
+            read(body, headers)

@@ -11,15 +11,15 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
+from paylink.channels.base import Channel, Message, TemporaryFault
+from paylink.channels.sandbox import SandboxChannel
 from paylink.customers.service import Contact
-from paylink.delivery.base import Carrier, Message, TemporaryFault
-from paylink.delivery.messages import ReceiptFacts, render_receipt
 from paylink.delivery.models import Delivery
-from paylink.delivery.sandbox import SandboxCarrier
 from paylink.jobs import TryAgain
 from paylink.kit import gsm7
 from paylink.kit.clock import utcnow
 from paylink.kit.ids import new_id
+from paylink.messages.render import ReceiptFacts, render_receipt
 from paylink.payments import service
 from paylink.payments.models import Payment, PaymentStatus, Receipt
 from paylink.payments.receipts import RECEIPT_JOB, ReceiptSender, facts_of
@@ -47,7 +47,7 @@ class Lost:
 
     name = "lost"
 
-    def __init__(self, carrier: Carrier) -> None:
+    def __init__(self, carrier: Channel) -> None:
         self._carrier = carrier
 
     async def send(self, message: Message) -> str:
@@ -67,7 +67,7 @@ class Desk:
     """The world's receipts, and the job that sends them, run by hand."""
 
     world: World
-    carrier: SandboxCarrier
+    carrier: SandboxChannel
 
     async def receipts(self) -> list[Receipt]:
         query = sa.select(Receipt).where(Receipt.merchant_id == self.world.merchant_id).order_by(Receipt.id)
@@ -96,7 +96,7 @@ class Desk:
 @pytest.fixture
 async def desk(world: World) -> AsyncIterator[Desk]:
     settings = world.ctx.settings
-    carrier = SandboxCarrier(settings.sandbox_url, settings.sandbox_messaging_secret)
+    carrier = SandboxChannel(settings.sandbox_url, settings.sandbox_messaging_secret)
     yield Desk(world, carrier)
     await carrier.close()
 

@@ -4,9 +4,9 @@ from datetime import datetime
 
 import structlog
 
+from paylink.channels.base import DeliveryStatus
 from paylink.context import Context
 from paylink.delivery import service as deliveries
-from paylink.delivery.states import DeliveryStatus
 from paylink.jobs import TryAgain
 from paylink.payments import disputes, finding, refunds, review
 from paylink.payments import service as payments

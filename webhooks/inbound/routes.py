@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 from sqlalchemy.orm import Session
 
+from paylink.channels.base import Callback, CallbackRefused, Channel, Report
 from paylink.context import Context, Ctx
-from paylink.delivery.base import CallbackRefused, Carrier, Report
 from paylink.errors import BadRequest, NotFound
 from paylink.psp.base import WebhookRefused
 from webhooks.inbound import inbox
@@ -39,12 +39,12 @@ async def from_psp(provider: str, request: Request, ctx: Ctx) -> Response:
 
 @router.post("/messaging/{provider}", summary="Delivery reports of a carrier")
 async def from_carrier(provider: str, request: Request, ctx: Ctx) -> Response:
-    carriers: dict[str, Carrier] = request.app.state.carriers
+    carriers: dict[str, Channel] = request.app.state.carriers
     carrier = carriers.get(provider)
     if carrier is None:
         raise NotFound("No such provider")
     try:
-        reports = carrier.parse_callback(await request.body(), dict(request.headers))
+        reports = carrier.parse_callback(await _callback(request)).reports
     except CallbackRefused as error:
         raise _refuse(f"messaging:{provider}", str(error)) from None
     for report in reports:
@@ -63,6 +63,16 @@ async def from_carrier(provider: str, request: Request, ctx: Ctx) -> Response:
             ),
         )
     return Response(status_code=200)
+
+
+async def _callback(request: Request) -> Callback:
+    return Callback(
+        method=request.method,
+        url=str(request.url),
+        query=dict(request.query_params),
+        headers=dict(request.headers),
+        body=await request.body(),
+    )
 
 
 async def _store(ctx: Context, source: str, external_id: str, work: Callable[[Session], bool]) -> None:

@@ -9,7 +9,7 @@ from babel.dates import format_datetime
 from jinja2 import PackageLoader, StrictUndefined, select_autoescape
 from jinja2.sandbox import SandboxedEnvironment
 
-from paylink.delivery.states import ChannelName
+from paylink.channels.base import ChannelName
 from paylink.kit import gsm7
 from paylink.kit.money import format_amount, format_plain
 
@@ -124,7 +124,7 @@ def _template(name: str, values: dict[str, str | None]) -> str:
 @cache
 def _environment() -> SandboxedEnvironment:
     return SandboxedEnvironment(
-        loader=PackageLoader("paylink.delivery"),
+        loader=PackageLoader("paylink.messages"),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -1,16 +1,26 @@
-"""The carrier for development and tests: the sandbox's phone and mailbox, over HTTP like any carrier."""
+"""The channel for development and tests: the sandbox's phone and mailbox, over HTTP like any provider."""
 
 import base64
 import hmac
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
+from typing import ClassVar
 
 import httpx
 
-from paylink.delivery.base import CallbackRefused, FinalRefusal, Message, Report, TemporaryFault
-from paylink.delivery.states import DeliveryStatus
+from paylink.channels.base import (
+    Callback,
+    CallbackRefused,
+    Capabilities,
+    DeliveryStatus,
+    FinalRefusal,
+    Message,
+    Parsed,
+    Report,
+    TemporaryFault,
+)
 from paylink.kit.crypto import same
 
 TIMEOUT_S = 5.0
@@ -18,8 +28,9 @@ TIMEOUT_S = 5.0
 TOLERANCE_S = 300
 
 
-class SandboxCarrier:
+class SandboxChannel:
     name = "sandbox"
+    capabilities: ClassVar = Capabilities(delivered=True)
 
     def __init__(self, url: str, secret: str) -> None:
         self._secret = secret
@@ -47,20 +58,19 @@ class SandboxCarrier:
             raise FinalRefusal("The carrier refused the address")
         raise TemporaryFault("The carrier had a fault")
 
-    def parse_callback(self, body: bytes, headers: Mapping[str, str]) -> Sequence[Report]:
-        self._verify(body, headers)
+    def parse_callback(self, callback: Callback) -> Parsed:
+        self._verify(callback.body, callback.headers)
         try:
-            content = json.loads(body)
+            content = json.loads(callback.body)
             reason = content.get("reason")
-            return [
-                Report(
-                    id=str(content["id"]),
-                    reference=str(content["reference"]),
-                    status=DeliveryStatus(content["status"]),
-                    occurred_at=_moment(content["occurred_at"]),
-                    reason=None if reason is None else str(reason),
-                )
-            ]
+            report = Report(
+                id=str(content["id"]),
+                reference=str(content["reference"]),
+                status=DeliveryStatus(content["status"]),
+                occurred_at=_moment(content["occurred_at"]),
+                reason=None if reason is None else str(reason),
+            )
+            return Parsed(reports=[report])
         except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise CallbackRefused("not a delivery report") from error
 
