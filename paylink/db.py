@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import sqlalchemy as sa
-from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.functions import FunctionElement
 
-from paylink.kit import clock
+from paylink.engines import make_engine, with_driver
 from paylink.prepared import WAITING, Waiting, write_waiting
 
 T = TypeVar("T")
@@ -35,14 +34,12 @@ T = TypeVar("T")
 # A group commit takes at most this many functions: past it the wait outgrows what the shared sync saves.
 GROUP = 64
 # PostgreSQL commits most functions by themselves: a group holds rows of many links at once, which is how deadlocks are
-# made. Those that make new rows alone have one writer more, for groups: with a single one, no two groups can meet.
+# made. Those that make new rows alone have one writer more per process, for groups: two processes' groups can meet at
+# a customer known already, and then one is taken back.
 POSTGRES_WRITERS = 4
 READERS = 4
 # A deadlock or a serialisation failure is the database's word for "again": with other batches out of the way.
 ATTEMPTS = 4
-LOCK_TIMEOUT_MS = 5_000
-# No transaction lives longer. The event log relies on it: see events/stream.
-TRANSACTION_TIMEOUT_MS = 15_000
 RETRY_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
 
 NAMING = {
@@ -129,13 +126,13 @@ class Database:
     """One database, its writer threads and its readers. Open it where the process starts, close it where it ends."""
 
     def __init__(self, url: str) -> None:
-        self.url = _with_driver(url)
+        self.url = with_driver(url)
         self.sqlite = self.url.startswith("sqlite")
         if self.sqlite:
             Path(sa.make_url(self.url).database or "").parent.mkdir(parents=True, exist_ok=True)
         writers = 1 if self.sqlite else POSTGRES_WRITERS
-        self.engine = _engine(self.url, read_only=False, size=writers + 3)
-        self._read_engine = _engine(self.url, read_only=True, size=READERS)
+        self.engine = make_engine(self.url, read_only=False, size=writers + 3)
+        self._read_engine = make_engine(self.url, read_only=True, size=READERS)
         self._single: _Queue = queue.SimpleQueue()
         # On SQLite all share their commits; see ``transact``.
         self._grouped = self._single if self.sqlite else queue.SimpleQueue()
@@ -356,64 +353,3 @@ def _discard(connection: sa.Connection | None) -> None:
         with suppress(Exception):
             connection.invalidate()
             connection.close()
-
-
-def _with_driver(url: str) -> str:
-    for prefix in ("postgresql://", "postgres://"):
-        if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
-    return url
-
-
-def _engine(url: str, *, read_only: bool, size: int) -> sa.Engine:
-    if url.startswith("sqlite"):
-        engine = sa.create_engine(
-            url, pool_size=size, hide_parameters=True, connect_args={"timeout": 10, "check_same_thread": False}
-        )
-        event.listen(engine, "connect", _sqlite_reader if read_only else _sqlite_writer)
-        if not read_only:
-            event.listen(engine, "begin", _begin_immediate)
-        return engine
-    options = (
-        f"-c lock_timeout={LOCK_TIMEOUT_MS} -c statement_timeout={TRANSACTION_TIMEOUT_MS} "
-        f"-c idle_in_transaction_session_timeout={TRANSACTION_TIMEOUT_MS} "
-        f"-c default_transaction_read_only={'on' if read_only else 'off'} -c timezone=UTC"
-    )
-    return sa.create_engine(
-        url,
-        pool_size=size,
-        max_overflow=0,
-        pool_pre_ping=read_only,
-        hide_parameters=True,
-        connect_args={"options": options},
-    )
-
-
-def _sqlite_writer(connection: Any, _record: object) -> None:
-    _sqlite_functions(connection)
-    connection.isolation_level = None  # the driver begins nothing by itself: see _begin_immediate
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA busy_timeout=10000")
-
-
-def _sqlite_reader(connection: Any, _record: object) -> None:
-    _sqlite_functions(connection)
-    connection.execute("PRAGMA busy_timeout=10000")
-    connection.execute("PRAGMA query_only=ON")
-
-
-def _sqlite_functions(connection: Any) -> None:
-    """SQLite's own ``lower`` knows ASCII only: nobody would find Émile by typing émile. And its clock stops at the
-    millisecond, where the columns have six digits."""
-    connection.create_function("paylink_now", 1, _now_less)
-    connection.create_function("lower", 1, lambda text: text and str(text).lower(), deterministic=True)
-
-
-def _now_less(seconds: float) -> str:
-    return (clock.utcnow() - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S.%f")
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")

@@ -21,7 +21,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from paylink.db import TRANSACTION_TIMEOUT_MS, table
+from paylink.db import table
+from paylink.engines import TRANSACTION_TIMEOUT_MS
 from paylink.events.types import Event
 
 PAGE = 1000

@@ -23,9 +23,9 @@ from paylink.jobs import TryAgain
 from paylink.kit.clock import utcnow
 from paylink.kit.ids import new_id
 from paylink.payments import facts, finding, lifecycle
-from paylink.payments.models import Dispute, DisputeStatus, Payment
+from paylink.payments.models import Dispute, Payment
 from paylink.payments.settle import mismatches
-from paylink.psp.base import ProviderDispute
+from paylink.psp.base import DisputeStatus, ProviderDispute
 
 log = structlog.get_logger(__name__)
 
@@ -130,7 +130,7 @@ def _mismatch(payment: Payment, found: Dispute | None, theirs: ProviderDispute, 
 
 def _opened(session: Session, payment: Payment, theirs: ProviderDispute) -> list[NewEvent]:
     """A row, and what is to be told of it. Where the end is the first we hear, the beginning is told as well."""
-    status = DisputeStatus(theirs.status.value)
+    status = theirs.status
     dispute = Dispute(
         id=new_id("dp"),
         payment_id=payment.id,
@@ -151,7 +151,7 @@ def _opened(session: Session, payment: Payment, theirs: ProviderDispute) -> list
 
 def _changed(dispute: Dispute, theirs: ProviderDispute) -> list[NewEvent]:
     """Takes over what is new, and says what of it is to be told: another state, or another deadline."""
-    status = DisputeStatus(theirs.status.value)
+    status = theirs.status
     moved = dispute.status != status
     told = moved or dispute.evidence_due_at != theirs.evidence_due_at
     if not told and (dispute.amount, dispute.reason) == (theirs.amount, theirs.reason):

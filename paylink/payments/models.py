@@ -118,19 +118,6 @@ class Refund(Base):
     updated_at: Mapped[datetime] = mapped_column(default=utcnow, onupdate=utcnow)
 
 
-class DisputeStatus(StrEnum):
-    """Stripe's words, which are the card networks' own; see docs.stripe.com/disputes/how-disputes-work."""
-
-    WARNING_NEEDS_RESPONSE = "warning_needs_response"
-    WARNING_UNDER_REVIEW = "warning_under_review"
-    WARNING_CLOSED = "warning_closed"
-    NEEDS_RESPONSE = "needs_response"
-    UNDER_REVIEW = "under_review"
-    WON = "won"
-    LOST = "lost"
-    PREVENTED = "prevented"
-
-
 class Dispute(Base):
     """The payer's bank wants the money back, or has asked about it."""
 

@@ -12,7 +12,6 @@ from paylink.kit.text import Short
 from paylink.payments.advice import advise
 from paylink.payments.models import (
     Dispute,
-    DisputeStatus,
     Payment,
     PaymentStatus,
     Receipt,
@@ -20,6 +19,7 @@ from paylink.payments.models import (
     Refund,
     RefundStatus,
 )
+from paylink.psp.base import DisputeStatus
 
 # Where an authorisation holds the customer's money and nobody has taken it yet.
 HELD = (PaymentStatus.IN_REVIEW, PaymentStatus.REQUIRES_CAPTURE)
