@@ -16,8 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp
 
-from paylink.channels.base import Channel, ChannelName
+from paylink.channels.base import ChannelName
 from paylink.channels.sandbox import SandboxChannel
+from paylink.channels.switchboard import SANDBOX_CARRIES, Switchboard
 from paylink.config import Settings, UnsafeSettings
 from paylink.console import create_api
 from paylink.context import Context
@@ -89,7 +90,7 @@ def build_context(settings: Settings, stack: AsyncExitStack) -> Context:
     redis = settings.redis_url.get_secret_value() if settings.redis_url else None
     psp = StripePsp(settings.stripe, name=settings.psp.value)
     stack.push_async_callback(psp.close)
-    carried = carriers_of(settings)
+    carried = frozenset() if settings.production else SANDBOX_CARRIES
     return Context(
         settings=settings,
         db=db,
@@ -102,19 +103,18 @@ def build_context(settings: Settings, stack: AsyncExitStack) -> Context:
 
 
 # What the agent carries needs no carrier.
-BY_HAND: Final = frozenset({ChannelName.CHAT, ChannelName.QR})
+BY_HAND: Final = frozenset({ChannelName.CHAT, ChannelName.QR, ChannelName.OTHER})
 
 
-def carriers_of(settings: Settings) -> frozenset[ChannelName]:
-    return frozenset() if settings.production else frozenset({ChannelName.SMS, ChannelName.EMAIL, ChannelName.CHAT})
-
-
-def build_carriers(settings: Settings, stack: AsyncExitStack) -> dict[str, Channel]:
-    if settings.production:
-        return {}
-    carrier = SandboxChannel(settings.sandbox_url, settings.sandbox_messaging_secret)
-    stack.push_async_callback(carrier.close)
-    return {carrier.name: carrier}
+def build_switchboard(ctx: Context, stack: AsyncExitStack) -> Switchboard:
+    """Closed again when the stack is. In development the sandbox carries what no account does."""
+    settings = ctx.settings
+    sandbox = None
+    if not settings.production:
+        sandbox = SandboxChannel(settings.sandbox_url, settings.sandbox_messaging_secret)
+    switchboard = Switchboard(ctx.db, ctx.keyring, console_url=settings.console_url, sandbox=sandbox)
+    stack.push_async_callback(switchboard.close)
+    return switchboard
 
 
 async def serve(settings: Settings, role: Role, *, ready: Callable[[], None] | None = None) -> None:
@@ -149,14 +149,14 @@ async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[
     if role is Role.SANDBOX:
         return [await _serve_app("sandbox", _sandbox_app(settings), settings.sandbox_bind, settings, stack)]
     ctx = build_context(settings, stack)
-    carriers = build_carriers(settings, stack)
+    switchboard = build_switchboard(ctx, stack)
     running: list[Running] = []
     console: Running | None = None
     if role in {Role.ALL, Role.API, Role.WEBHOOKS}:
         await ctx.hub.start()
         api = create_api(
             ctx,
-            carriers=carriers,
+            switchboard=switchboard,
             readiness=readiness(ctx),
             rights=Rights(ctx.db),
             callbacks_only=role is Role.WEBHOOKS,
@@ -169,7 +169,7 @@ async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[
     if role is Role.ALL and not settings.production:
         running.append(await _serve_app("sandbox", _sandbox_app(settings), settings.sandbox_bind, settings, stack))
     if role in {Role.ALL, Role.WORKER}:
-        work = Work(ctx, {name.value: carriers["sandbox"] for name in carriers_of(settings)})
+        work = Work(ctx, switchboard)
         await work.start()
         stack.push_async_callback(work.close)
     if console is not None:
@@ -210,7 +210,8 @@ async def _serve_app(name: str, app: ASGIApp, bind: str, settings: Settings, sta
 def _listen(host: str, port: int) -> socket.socket:
     """Bound here and not by uvicorn, whose way of failing is to end the process."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol named, or asyncio leaves Nagle's delay on in what it accepts: 40 ms for each answer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; inherited by every connection
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)

@@ -95,7 +95,7 @@ async def _served(app: Starlette, listening: socket.socket) -> AsyncIterator[str
 
 
 def _listening() -> socket.socket:
-    found = socket.socket()
+    found = socket.socket(proto=socket.IPPROTO_TCP)
     found.bind(("127.0.0.1", 0))
     return found
 
