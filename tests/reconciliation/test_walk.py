@@ -4,15 +4,11 @@ and nothing else is touched."""
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from paylink.config import Settings
-from paylink.db import Database
 from paylink.kit.clock import utcnow
 from paylink.payments.models import Dispute, Payment, PaymentStatus
 from paylink.psp import stripe as stripe_adapter
@@ -20,7 +16,7 @@ from paylink.reconciliation import queries, walk
 from paylink.reconciliation.differences import QUIET, C, Difference
 from paylink.reconciliation.report import Report
 from paylink.reconciliation.walk import OutOfTime, ProviderAway, Run
-from tests.payments.world import World, opened, sandbox
+from tests.payments.world import World
 from tests.reconciliation.differences import (
     FAST,
     FOR_A_PERSON,
@@ -48,26 +44,6 @@ from webhooks.inbound.undelivered import FetchedInbox
 # What does not depend on the database.
 ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 ROUNDS = 1000 // len(SEEDS) + 1 if "PAYLINK_PROVE" in os.environ else 1
-
-
-@pytest.fixture
-def db(request: pytest.FixtureRequest, database_url: str) -> Iterator[Database]:
-    """A database of its own: a run looks at the payments of all merchants."""
-    database = Database(database_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def provider(tmp_path: Path) -> Iterator[Settings]:
-    with sandbox(tmp_path) as settings:
-        yield settings
-
-
-@pytest.fixture
-async def world(db: Database, provider: Settings) -> AsyncIterator[World]:
-    async with opened(db, provider) as made:
-        yield made
 
 
 async def books_agree(seeder: Seeder) -> None:
