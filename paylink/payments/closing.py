@@ -1,5 +1,7 @@
 """Ending a link while somebody may be paying it: the attempt is resolved at the provider first, and paid wins."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -31,6 +33,8 @@ GRACE: Final = timedelta(seconds=300)
 # An attempt in one of these waits for the customer; in the others money is on its way, or a person decides.
 IDLE: Final = (PaymentStatus.REQUIRES_PAYMENT_METHOD, PaymentStatus.REQUIRES_ACTION)
 SWEEP_PAGE: Final = 100
+# Each costs a call or two to the provider.
+GIVE_UP_PAGE: Final = 20
 
 
 async def cancel_link(
@@ -67,34 +71,56 @@ async def cancel_link(
     await ctx.db.transact(close)
 
 
+def cancel_idle(session: Session, link_id: str, *, by: str) -> bool:
+    """Cancels a link for its customer (``by`` says so to the agent), unless it has ended or somebody is paying it: then
+    it is left as it is. Whether it is canceled now, be it by this call or by an earlier one."""
+    link = _lock(session, link_id)
+    if link.status in links.OPEN and live_payment(session, link_id) is None:
+        links.move(
+            session,
+            link_id,
+            merchant_id=link.merchant_id,
+            to=LinkStatus.CANCELED,
+            origin=Origin.PAYER,
+            data={"by": by, **_paid_so_far(link)},
+        )
+        forget_tokens(session, link_id)
+        return True
+    return link.status == LinkStatus.CANCELED
+
+
 async def expire_due(ctx: Context) -> int:
     """Ends the links whose time is over; returns how many. Attempts at hand keep a link open for a while."""
-
-    def due(session: Session) -> list[tuple[str, Payment | None]]:
-        # Left out here, or many that wait for a review would keep the sweep from what comes after them.
-        kept = sa.exists().where(
-            Payment.link_id == PaymentLink.id,
-            Payment.status.in_([s.value for s in LIVE]),
-            sa.not_(_forsaken()),
-        )
-        query = (
-            sa.select(PaymentLink.id)
-            .where(PaymentLink.status.in_([s.value for s in links.OPEN]), PaymentLink.expires_at <= _now(), ~kept)
-            .order_by(PaymentLink.expires_at)
-            .limit(SWEEP_PAGE)
-        )
-        return [(link_id, live_payment(session, link_id)) for link_id in session.scalars(query)]
-
     ended = 0
-    for link_id, payment in await ctx.db.read(due):
-        if payment is not None and not await _given_up(ctx, payment):
-            continue
+    for payment in await ctx.db.read(_forsaken):
+        await _given_up(ctx, payment)
+    for link_id in await ctx.db.read(_over):
         ended += await ctx.db.transact(lambda session, link_id=link_id: _expire(session, link_id))  # type: ignore[misc]
     return ended
 
 
-def _forsaken() -> sa.ColumnElement[bool]:
-    return sa.and_(Payment.status.in_([s.value for s in IDLE]), Payment.updated_at <= _now(ago=GRACE))
+def _over(session: Session) -> Sequence[str]:
+    """Links whose time is over and that no attempt keeps open, the longest overdue first."""
+    live = sa.exists().where(Payment.link_id == PaymentLink.id, Payment.status.in_([s.value for s in LIVE]))
+    query = sa.select(PaymentLink.id).where(_due(), ~live).order_by(PaymentLink.expires_at).limit(SWEEP_PAGE)
+    return session.scalars(query).all()
+
+
+def _forsaken(session: Session) -> Sequence[Payment]:
+    """Attempts that keep such a link open and that nobody goes on with. The jobs that follow them come here sooner or
+    later; any few of them, since some may be beyond giving up, and must not stand before the others for ever."""
+    query = (
+        sa.select(Payment)
+        .join(PaymentLink, PaymentLink.id == Payment.link_id)
+        .where(_due(), Payment.status.in_([s.value for s in IDLE]), Payment.updated_at <= _now(ago=GRACE))
+        .order_by(sa.func.random())
+        .limit(GIVE_UP_PAGE)
+    )
+    return session.scalars(query).all()
+
+
+def _due() -> sa.ColumnElement[bool]:
+    return sa.and_(PaymentLink.status.in_([s.value for s in links.OPEN]), PaymentLink.expires_at <= _now())
 
 
 def _now(*, ago: timedelta = timedelta()) -> sa.ScalarSelect[datetime]:
@@ -102,12 +128,9 @@ def _now(*, ago: timedelta = timedelta()) -> sa.ScalarSelect[datetime]:
     return sa.select(database_now(ago=ago)).scalar_subquery()
 
 
-async def _given_up(ctx: Context, payment: Payment) -> bool:
-    try:
+async def _given_up(ctx: Context, payment: Payment) -> None:
+    with suppress(Unavailable):
         await resolve(ctx, payment)
-    except Unavailable:
-        return False
-    return True
 
 
 async def resolve(ctx: Context, payment: Payment) -> None:

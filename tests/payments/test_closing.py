@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from paylink.errors import Unavailable
 from paylink.kit.clock import utcnow
@@ -148,6 +149,33 @@ async def test_links_that_wait_for_a_review_do_not_keep_others_from_ending(
     await past(world, due)
     assert await expire_due(world.ctx) == 1
     assert (await world.link_row(due)).status == "expired"
+
+
+async def test_attempts_beyond_giving_up_do_not_keep_others_from_ending(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paylink.payments.closing.SWEEP_PAGE", 2)
+    monkeypatch.setattr("paylink.payments.closing.GIVE_UP_PAGE", 1)
+    left = [await world.link() for _ in range(3)]
+    for minutes, link_id in zip((30, 20, 10), left, strict=True):
+        started = await world.start(link_id)
+        await past(world, link_id, minutes=minutes)
+        await world.age(Payment, started.payment_id, updated_at=utcnow() - GRACE * 2)
+        if link_id != left[-1]:  # of another account of the provider's, say
+            foreign = sa.update(Payment).where(Payment.id == started.payment_id).values(psp_payment_id=f"pi_{link_id}")
+            await world.db.transact(lambda session, foreign=foreign: session.execute(foreign) and None)
+    due = await world.link()
+    await past(world, due)
+    assert await expire_due(world.ctx) >= 1
+    assert (await world.link_row(due)).status == "expired"
+    sweeps = 0
+    while (await world.link_row(left[-1])).status == "active":
+        assert (sweeps := sweeps + 1) < 60
+        await expire_due(world.ctx)
+    assert [(await world.link_row(one)).status for one in left] == ["active", "active", "expired"]
+    # The tests share a database.
+    over = sa.update(Payment).where(Payment.link_id.in_(left)).values(status="canceled")
+    await world.db.transact(lambda session: session.execute(over) and None)
 
 
 async def past(world: World, link_id: str, *, minutes: int = 1) -> None:

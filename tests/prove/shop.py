@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from paylink.accounts.models import Merchant
+from paylink.channels.switchboard import Switchboard
 from paylink.console import create_api
 from paylink.context import Context
 from paylink.events.bus import LocalBell
@@ -19,7 +20,10 @@ from paylink.events.stream import Rights
 from paylink.jobs import JobQueue
 from paylink.kit.ids import new_id
 from paylink.limits import Limits
+from paylink.links.lifecycle import OPEN
+from paylink.links.models import PaymentLink
 from paylink.payments.closing import expire_due
+from paylink.payments.models import LIVE, Payment
 from paylink.psp.stripe import StripePsp
 from paylink.worker import Work
 from tests.payments.world import World
@@ -100,9 +104,10 @@ class Shop:
             psp=self.psp,
             channels={},
         )
-        self._worker = Work(self.ctx, {})._worker
+        switchboard = Switchboard(self.db, self.ctx.keyring)
+        self._worker = Work(self.ctx, switchboard)._worker
         rights = Rights(self.db)
-        app = create_api(self.ctx, carriers={}, readiness=_ready, rights=rights, callbacks_only=True)
+        app = create_api(self.ctx, switchboard=switchboard, readiness=_ready, rights=rights, callbacks_only=True)
         self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=ADDRESS)
 
     @property
@@ -116,6 +121,10 @@ class Shop:
 
         def write(session: Session) -> None:
             session.execute(sa.text(f"DELETE FROM {self._jobs}workflow_status"))
+            # An attempt that the provider has forgotten cannot be given up, and would be tried again for ever.
+            live = sa.update(Payment).where(Payment.status.in_([s.value for s in LIVE]))
+            session.execute(live.values(status="canceled"))
+            session.execute(sa.update(PaymentLink).where(PaymentLink.status.in_(OPEN)).values(status="expired"))
             session.add(Merchant(id=self.merchant_id, name="Acme Heating"))
 
         await self.db.transact(write)
