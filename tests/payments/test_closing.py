@@ -160,10 +160,10 @@ async def test_attempts_beyond_giving_up_do_not_keep_others_from_ending(
     for minutes, link_id in zip((30, 20, 10), left, strict=True):
         started = await world.start(link_id)
         await past(world, link_id, minutes=minutes)
-        await world.age(Payment, started.payment_id, updated_at=utcnow() - GRACE * 2)
         if link_id != left[-1]:  # of another account of the provider's, say
             foreign = sa.update(Payment).where(Payment.id == started.payment_id).values(psp_payment_id=f"pi_{link_id}")
             await world.db.transact(lambda session, foreign=foreign: session.execute(foreign) and None)
+        await world.age(Payment, started.payment_id, updated_at=utcnow() - GRACE * 2)
     due = await world.link()
     await past(world, due)
     assert await expire_due(world.ctx) >= 1
