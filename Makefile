@@ -3,6 +3,7 @@
 #   make run     set up, then serve the whole product: console, checkout, sandbox
 #   make test    set up, then run every check and test; PYTEST_ARGS="-k refund" picks some
 #   make lint    style, types and import contracts alone
+#   make messages  bring the catalogs of translations up to the texts in the code
 #   make format  put the code into the house style
 #   make bench   measure
 #   make prove   try what docs/reliability.md promises, at length; PROVE_ARGS="--only clock --scale 0.1" does less
@@ -24,7 +25,7 @@ CONSOLE := paylink/console/index.html
 # schema.d.ts is made from openapi.json by every npm script that needs it.
 CONSOLE_SOURCES := $(shell find agent_ui -type f -not -path '*/node_modules/*' -not -name schema.d.ts)
 
-.PHONY: setup run test lint format bench prove lock clean
+.PHONY: setup run test lint format messages bench prove lock clean
 .DEFAULT_GOAL := run
 
 setup: $(RUNTIME) $(CONSOLE)
@@ -48,6 +49,9 @@ format: $(TESTING) $(CONSOLE)
 	@$(BIN)/ruff check --quiet --fix-only .
 	@$(BIN)/ruff format --quiet .
 	@.ci/quietly .ci/npm run fix
+
+messages: $(RUNTIME)
+	@$(BIN)/python .ci/messages
 
 bench: setup $(TESTING)
 	@$(BIN)/python -m tests.bench

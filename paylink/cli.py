@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from paylink.audit.cli import commands as audit_commands
 from paylink.config import Settings, UnsafeSettings
 from paylink.db import Database
+from paylink.doctor_command import command as doctor_domain_command
 from paylink.kit import logs
 from paylink.main import Role, serve
 from paylink.reconcile_command import command as reconcile_command
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     help="Secure omnichannel payment links.",
 )
+doctor_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 out = Console()
 err = Console(stderr=True)
 
@@ -80,9 +82,11 @@ def seed(as_json: Annotated[bool, typer.Option("--json", help="For programs")] =
         out.print(_welcome(settings, seeded))
 
 
-@app.command()
-def doctor() -> None:
+@doctor_app.callback(invoke_without_command=True)
+def doctor(context: typer.Context) -> None:
     """Say what is configured, reachable, safe to go live, and what is not."""
+    if context.invoked_subcommand is not None:
+        return
     from paylink.doctor import examine  # noqa: PLC0415 - opens connections; only this command needs it
 
     settings = load()
@@ -180,6 +184,8 @@ def _fail(message: str) -> NoReturn:
 
 app.add_typer(audit_commands(load), name="audit")
 app.command("reconcile")(reconcile_command(load))
+doctor_app.command("domain")(doctor_domain_command(load))
+app.add_typer(doctor_app, name="doctor")
 
 if __name__ == "__main__":
     app()

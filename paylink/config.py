@@ -51,6 +51,10 @@ class Settings(BaseSettings):
     # Whose X-Forwarded-For is believed: addresses or networks, comma-separated. Empty: the peer's own address counts.
     trusted_proxies: str = ""
 
+    # Which private hosts a merchant's channel accounts may lead to, such as the operator's own SMS gateway: names or
+    # networks, comma-separated. In development all may be.
+    private_channel_hosts: str = ""
+
     psp: PspName = PspName.SANDBOX
     stripe_secret_key: SecretStr = SecretStr("")
     stripe_publishable_key: str = ""

@@ -18,12 +18,16 @@ from paylink import __version__, api_docs, problems
 from paylink.accounts import routes as accounts
 from paylink.accounts.auth import CredentialCache, cookie_name
 from paylink.audit import routes as audit
-from paylink.channels.base import Channel
+from paylink.channels import routes as channels
+from paylink.channels.switchboard import Switchboard
+from paylink.chats import routes as chats
+from paylink.consent import routes as consent
 from paylink.context import Context
 from paylink.delivery import routes as delivery
 from paylink.events import stream
 from paylink.kit.web import BodyLimit, RequestContext, StaticHeaders, content_security_policy
 from paylink.links import routes as links
+from paylink.messages import routes as messages
 from paylink.payments import routes as payments
 from paylink.reconciliation.metrics import ReconciliationMetrics
 from webhooks.inbound import routes as inbound
@@ -79,20 +83,20 @@ async def metrics(request: Request) -> Response:
 def create_api(
     ctx: Context,
     *,
-    carriers: dict[str, Channel],
+    switchboard: Switchboard,
     readiness: Check,
     rights: stream.Rights,
     callbacks_only: bool = False,
 ) -> ASGIApp:
     """``callbacks_only``: the part that providers reach, for a process that does nothing else."""
-    app = build_api(ctx, carriers=carriers, readiness=readiness, rights=rights, callbacks_only=callbacks_only)
+    app = build_api(ctx, switchboard=switchboard, readiness=readiness, rights=rights, callbacks_only=callbacks_only)
     headers = HEADERS | ({"Strict-Transport-Security": HSTS} if ctx.settings.production else {})
     limited = BodyLimit(app, limit=problems.BODY_LIMIT, refuse=problems.too_large())
     return RequestContext(StaticHeaders(limited, headers=headers), name="console")
 
 
 def build_api(
-    ctx: Context, *, carriers: dict[str, Channel], readiness: Check, rights: stream.Rights, callbacks_only: bool
+    ctx: Context, *, switchboard: Switchboard, readiness: Check, rights: stream.Rights, callbacks_only: bool
 ) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -110,7 +114,7 @@ def build_api(
         openapi_url=None if callbacks_only else "/openapi.json",
     )
     app.state.context = ctx
-    app.state.carriers = carriers
+    app.state.switchboard = switchboard
     app.state.readiness = readiness
     app.state.rights = rights
     app.state.credentials = CredentialCache()
@@ -118,8 +122,8 @@ def build_api(
     problems.install(app)
     if not callbacks_only:
         # Routes are tried in this order: what is asked for most comes first.
-        for router in (links.router, stream.router, payments.router, delivery.router, accounts.router, audit.router):
-            app.include_router(router, responses=problems.RESPONSES)
+        for module in (links, stream, payments, delivery, channels, consent, messages, chats, accounts, audit):
+            app.include_router(module.router, responses=problems.RESPONSES)
     app.include_router(operations)
     app.include_router(inbound.router)
     if not callbacks_only:

@@ -16,12 +16,21 @@ log = structlog.get_logger(__name__)
 SIGN_IN_BY_ADDRESS = parse("30/minute")
 SIGN_IN_BY_EMAIL = parse("10/minute")
 API_BY_KEY = parse("6000/minute")
+# A test message costs what any message costs, and could be used to pester somebody.
+TEST_SENDS = parse("10/minute")
 # A mobile network has thousands of people behind one address: these bound a robot, the ones by session a person.
 CHECKOUT_BY_ADDRESS = parse("600/minute")
 BEACONS_BY_SESSION = parse("120/minute")
 # Card testing is stopped here: a person needs a few tries, a robot thousands.
 PAY_BY_SESSION = parse("20/hour")
 PAY_BY_ADDRESS = parse("300/hour")
+# Messages that a customer has sent to addresses of their own choice: enough for a slip of the thumb, and too few to
+# make money with texts to numbers that pay whoever owns them.
+SWITCHES_BY_SESSION = parse("5/hour")
+SWITCHES_BY_LINK = parse("10/hour")
+SWITCHES_BY_ADDRESS = parse("30/hour")
+# Coming back to a page, its language, a report.
+MOVES_BY_SESSION = parse("60/hour")
 
 
 class Limits:

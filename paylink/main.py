@@ -14,11 +14,15 @@ import structlog
 import uvicorn
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from paylink.channels.base import ChannelName
+from paylink.channels.outside import Allowed
 from paylink.channels.sandbox import SandboxChannel
+from paylink.channels.service import BY_HAND
 from paylink.channels.switchboard import SANDBOX_CARRIES, Switchboard
+from paylink.chats.feed import Feed
+from paylink.chats.service import poster
 from paylink.config import Settings, UnsafeSettings
 from paylink.console import create_api
 from paylink.context import Context
@@ -36,6 +40,9 @@ log = structlog.get_logger(__name__)
 
 # Streams end at once on a stop; this is for requests that are under way.
 DRAIN_S: Final = 8
+# Longer than proxies and clients keep an idle connection (60 s and less): whoever closes first must not be the one who
+# is being asked, or a request is lost on the way.
+KEEP_ALIVE_S: Final = 75
 # The kernel drops a connection whose peer has taken nothing of what waits for it for so long.
 UNREAD_MS: Final = 20_000
 
@@ -102,17 +109,24 @@ def build_context(settings: Settings, stack: AsyncExitStack) -> Context:
     )
 
 
-# What the agent carries needs no carrier.
-BY_HAND: Final = frozenset({ChannelName.CHAT, ChannelName.QR, ChannelName.OTHER})
-
-
 def build_switchboard(ctx: Context, stack: AsyncExitStack) -> Switchboard:
     """Closed again when the stack is. In development the sandbox carries what no account does."""
     settings = ctx.settings
     sandbox = None
     if not settings.production:
         sandbox = SandboxChannel(settings.sandbox_url, settings.sandbox_messaging_secret)
-    switchboard = Switchboard(ctx.db, ctx.keyring, console_url=settings.console_url, sandbox=sandbox)
+    try:
+        allowed = Allowed.of(settings.private_channel_hosts, everything=not settings.production)
+    except ValueError as error:
+        raise UnsafeSettings(f"PAYLINK_PRIVATE_CHANNEL_HOSTS: {error}") from error
+    switchboard = Switchboard(
+        ctx.db,
+        ctx.keyring,
+        console_url=settings.console_url,
+        allowed=allowed,
+        sandbox=sandbox,
+        poster=poster(ctx.db, ctx.keyring),
+    )
     stack.push_async_callback(switchboard.close)
     return switchboard
 
@@ -165,7 +179,11 @@ async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[
         running.append(console)
         stack.push_async_callback(ctx.hub.close)
     if role in {Role.ALL, Role.CHECKOUT}:
-        running.append(await _serve_app("checkout", _checkout_app(ctx), settings.checkout_bind, settings, stack))
+        chats = Feed(ctx.db)
+        customers = _checkout_app(ctx, chats)
+        running.append(await _serve_app("checkout", customers, settings.checkout_bind, settings, stack))
+        # Visitors who wait for a message would keep the server from draining.
+        stack.push_async_callback(chats.close)
     if role is Role.ALL and not settings.production:
         running.append(await _serve_app("sandbox", _sandbox_app(settings), settings.sandbox_bind, settings, stack))
     if role in {Role.ALL, Role.WORKER}:
@@ -192,6 +210,7 @@ async def _serve_app(name: str, app: ASGIApp, bind: str, settings: Settings, sta
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies or None,
         timeout_graceful_shutdown=DRAIN_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
         h11_max_incomplete_event_size=16 * 1024,
     )
     server = Server(config)
@@ -238,10 +257,18 @@ def readiness(ctx: Context) -> Callable[[], Any]:
     return check
 
 
-def _checkout_app(ctx: Context) -> ASGIApp:
-    from paylink.checkout.app import create_app  # noqa: PLC0415 - a process without this role need not load it
+def _checkout_app(ctx: Context, chats: Feed) -> ASGIApp:
+    """Two applications that know nothing of each other, told apart by the address."""
+    from paylink.chats.widget import create_app as create_widget  # noqa: PLC0415 - a process without this role
+    from paylink.checkout.app import create_app  # noqa: PLC0415 - need not load them
 
-    return create_app(ctx)
+    checkout, widget = create_app(ctx), create_widget(ctx, chats)
+
+    async def by_address(scope: Scope, receive: Receive, send: Send) -> None:
+        chatting = scope["type"] == "http" and scope["path"].startswith("/chat/")
+        await (widget if chatting else checkout)(scope, receive, send)
+
+    return by_address
 
 
 def _sandbox_app(settings: Settings) -> ASGIApp:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from paylink.channels.switchboard import Switchboard
 from paylink.config import Settings
 from paylink.console import build_api
 from paylink.events.stream import Rights
@@ -25,5 +26,6 @@ async def _document() -> dict[str, Any]:
             async def never() -> dict[str, bool]:
                 return {}
 
-            app = build_api(ctx, carriers={}, readiness=never, rights=Rights(ctx.db), callbacks_only=False)
+            switchboard = Switchboard(ctx.db, ctx.keyring)
+            app = build_api(ctx, switchboard=switchboard, readiness=never, rights=Rights(ctx.db), callbacks_only=False)
             return app.openapi()

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
@@ -11,10 +11,14 @@ import structlog
 
 from paylink import idempotency
 from paylink.accounts.service import prune_sessions
-from paylink.channels.base import Channel
+from paylink.channels.polling import LOOK_S as POLL_LOOK_S
+from paylink.channels.polling import Poller
+from paylink.channels.switchboard import Switchboard
+from paylink.chats.service import prune as prune_chats
 from paylink.checkout.sessions import prune as prune_checkouts
 from paylink.config import Settings
 from paylink.context import Context
+from paylink.delivery.fallback import FALLBACK_JOB
 from paylink.delivery.jobs import Sender
 from paylink.delivery.service import SEND_JOB
 from paylink.jobs import Handler, Worker
@@ -25,7 +29,7 @@ from paylink.payments.receipts import RECEIPT_JOB, ReceiptSender
 from paylink.payments.review import watch_holds
 from paylink.reconciliation.jobs import LOOK_S, RECONCILE_JOB, Due, Reconciler
 from paylink.reconciliation.jobs import prune as prune_reconciliations
-from webhooks.inbound import inbox
+from webhooks.inbound import inbox, messaging
 from webhooks.inbound.handlers import handle
 from webhooks.inbound.inbox import HANDLE_JOB
 from webhooks.inbound.undelivered import FetchedInbox
@@ -40,18 +44,17 @@ WATCH_S: Final = 5.0
 
 
 class Work:
-    """``carriers`` by channel name."""
-
-    def __init__(self, ctx: Context, carriers: Mapping[str, Channel]) -> None:
+    def __init__(self, ctx: Context, switchboard: Switchboard) -> None:
         self._ctx = ctx
         self._claim = None if ctx.settings.node_id else claim_name(ctx.settings)
         self._worker = Worker(
             ctx.db,
             ctx.jobs,
-            _handlers(ctx, carriers),
+            _handlers(ctx, switchboard),
             node_id=self._claim.name if self._claim else ctx.settings.node_id,
             concurrency=ctx.settings.job_concurrency,
         )
+        self._poller = Poller(ctx.db, switchboard, partial(messaging.take, ctx))
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -60,6 +63,7 @@ class Work:
             asyncio.create_task(_every(SWEEP_S, partial(expire_due, self._ctx)), name="sweep"),
             asyncio.create_task(_every(WATCH_S, partial(watch_holds, self._ctx)), name="watch"),
             asyncio.create_task(_every(LOOK_S, Due(self._ctx).look, first_s=LOOK_S), name="reconcile"),
+            asyncio.create_task(_every(POLL_LOOK_S, self._poller.look), name="poll"),
             asyncio.create_task(_every(TIDY_S, self._tidy), name="tidy"),
         ]
 
@@ -67,6 +71,7 @@ class Work:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._poller.close()
         await self._worker.close()
         if self._claim is not None:
             self._claim.release()
@@ -74,8 +79,9 @@ class Work:
     async def _tidy(self) -> None:
         for prune in (idempotency.prune, prune_sessions, inbox.prune, prune_reconciliations):
             await self._ctx.db.transact(prune)
-        while await self._ctx.db.transact(prune_checkouts):
-            pass
+        for prune_some in (prune_checkouts, prune_chats):
+            while await self._ctx.db.transact(prune_some):
+                pass
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[object]], *, first_s: float = 0) -> None:
@@ -96,11 +102,12 @@ def claim_name(settings: Settings) -> Claim:
     return Claim(topic, prefix=socket.gethostname())
 
 
-def _handlers(ctx: Context, carriers: Mapping[str, Channel]) -> dict[str, Handler]:
-    sender = Sender(ctx.db, ctx.keyring, carriers, checkout_url=ctx.settings.checkout_url)
+def _handlers(ctx: Context, switchboard: Switchboard) -> dict[str, Handler]:
+    sender = Sender(ctx.db, ctx.jobs, ctx.keyring, switchboard, checkout_url=ctx.settings.checkout_url)
     return {
         SEND_JOB: sender.send,
-        RECEIPT_JOB: ReceiptSender(ctx.db, carriers).send,
+        FALLBACK_JOB: sender.fall_back,
+        RECEIPT_JOB: ReceiptSender(ctx.db, switchboard).send,
         HANDLE_JOB: partial(handle, ctx),
         RECONCILE_JOB: Reconciler(ctx, FetchedInbox).work,
         **payment_handlers(ctx),

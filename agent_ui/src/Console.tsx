@@ -5,6 +5,9 @@ import { LinkPage } from "./link/LinkPage";
 import { PaymentRedirect } from "./link/PaymentRedirect";
 import { LinksPage } from "./links/LinksPage";
 import { AuditPage } from "./settings/AuditPage";
+import { ChannelsPage } from "./channels/ChannelsPage";
+import { MessagesPage } from "./channels/MessagesPage";
+import { OptOutsPage } from "./channels/OptOutsPage";
 import { SettingsPage } from "./settings/SettingsPage";
 import { useStream } from "./stream/useStream";
 import { Boundary } from "./ui/Boundary";
@@ -27,6 +30,9 @@ export function Console() {
           <Route path="/payments/:id">{({ id }) => <PaymentRedirect key={id} id={id} />}</Route>
           <Route path="/disputes" component={DisputesPage} />
           <Route path="/settings" component={SettingsPage} />
+          <Route path="/settings/channels" component={ChannelsPage} />
+          <Route path="/settings/messages" component={MessagesPage} />
+          <Route path="/settings/opt-outs" component={OptOutsPage} />
           <Route path="/settings/audit" component={AuditPage} />
           <Route>
             <NotFound />

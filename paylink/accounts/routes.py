@@ -17,6 +17,7 @@ from paylink.accounts.models import Agent, ApiKey, Merchant
 from paylink.accounts.scope import PrincipalKind
 from paylink.audit import service as audit
 from paylink.audit.models import Action
+from paylink.channels.service import available
 from paylink.context import Context, Ctx
 from paylink.errors import NotSignedIn
 from paylink.idempotency import Answer
@@ -129,17 +130,17 @@ async def sign_out(request: Request, caller: CallingAgent, ctx: Ctx) -> Response
 
 @router.get("/me", response_model=Me, summary="Who am I")
 async def me(caller: Caller, ctx: Ctx) -> Response:
-    def work(session: Session) -> tuple[Merchant, Agent | None]:
+    def work(session: Session) -> tuple[Merchant, Agent | None, dict[str, bool]]:
         agent = session.get(Agent, caller.id) if caller.kind is PrincipalKind.AGENT else None
-        return service.merchant(session, caller.merchant_id), agent
+        return service.merchant(session, caller.merchant_id), agent, available(session, caller.merchant_id)
 
-    merchant, agent = await ctx.db.read(work)
+    merchant, agent, accounts = await ctx.db.read(work)
     return JSONResponse(
         {
             "agent": _agent_form(agent) if agent else None,
             "merchant": _merchant_form(merchant),
             "livemode": ctx.psp.livemode,
-            "channels": [{"channel": name, "available": on} for name, on in ctx.channels.items()],
+            "channels": [{"channel": name, "available": on or accounts[name]} for name, on in ctx.channels.items()],
             "payments_paused_until": _ahead(merchant.payments_paused_until),
         }
     )

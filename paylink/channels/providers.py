@@ -11,13 +11,17 @@ from typing import Any, ClassVar, Final, Protocol
 
 from pydantic import BaseModel
 
-from paylink.channels.base import Channel, ChannelName
+from paylink.channels.base import Capabilities, Channel, ChannelName
 
 
 class Adapter(Protocol):
-    """What ``Provider.load`` gives: called with its settings and the address of its callbacks, it is a ``Channel``."""
+    """What ``Provider.load`` gives: called with its settings and the address of its callbacks, it is a ``Channel``.
+
+    Where providers of one channel have addresses of their own kinds, it has ``takes(to)``, which says what is its own.
+    """
 
     Config: ClassVar[type[BaseModel]]
+    capabilities: ClassVar[Capabilities]
 
     def __call__(self, config: Any, *, callback_url: str) -> Channel: ...
 

@@ -1,12 +1,20 @@
 """Web chats: a visitor of a merchant's site, and what was said."""
 
 from datetime import datetime
+from enum import StrEnum
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from paylink.db import Base
 from paylink.kit.clock import utcnow
+
+
+class Sender(StrEnum):
+    VISITOR = "visitor"
+    AGENT = "agent"
+    # What we wrote on a merchant's behalf, such as a payment link.
+    SYSTEM = "system"
 
 
 class Chat(Base):
@@ -33,8 +41,8 @@ class ChatMessage(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     chat_id: Mapped[str] = mapped_column(sa.ForeignKey("chats.id"), index=True)
-    # "visitor", "agent" or "system".
     sender: Mapped[str]
+    # Of the agent who wrote it.
     name: Mapped[str | None]
     text: Mapped[str]
     # The delivery it carries, once however often it is tried, and the link's address, sealed.

@@ -10,8 +10,13 @@
 ``POST /pay/{link}/refresh``   asks the provider how the attempt stands
 ``POST /pay/{link}/resume``    lets the bank ask again, in this tab
 ``POST /pay/{link}/restart``   ends an attempt that waits for its customer
+``POST /pay/{link}/switch``    another door, by QR code, e-mail or text: the customer goes on there
+``POST /pay/{link}/here``      goes on at this page after all
+``POST /pay/{link}/language``  the page in another language
+``POST /pay/{link}/report``    the message looks like fraud
 ``GET /pay/{link}/status``     how the link stands
 ``GET …/{link}/receipt.pdf``   the receipt, for the browser that paid
+``/unsubscribe/{token}``       no more reminders: GET asks, POST does it
 ``GET /assets/{name}``         the page's style and script
 ``GET /healthz``               the process answers
 ============================== =========================================================================
@@ -31,12 +36,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import Scope
 
-from paylink.checkout import calls, failures, pages, receipt, security
+from paylink.checkout import calls, failures, moves, pages, receipt, security
 from paylink.checkout.assets import Assets
 from paylink.checkout.door import LINK_ID, Checkout
 from paylink.checkout.fetches import QUIET_S
 from paylink.checkout.pace import Pace
 from paylink.checkout.render import Renderer
+from paylink.consent import unsubscribe
 from paylink.context import Context
 from paylink.kit.web import BodyLimit, RequestContext, StaticHeaders
 
@@ -105,8 +111,13 @@ def _routes(assets: Assets) -> list[Route]:
         route("/pay/{link_id:link}/refresh", calls.refresh, "POST"),
         route("/pay/{link_id:link}/resume", calls.resume, "POST"),
         route("/pay/{link_id:link}/restart", calls.restart, "POST"),
+        route("/pay/{link_id:link}/switch", moves.switch, "POST"),
+        route("/pay/{link_id:link}/here", moves.here, "POST"),
+        route("/pay/{link_id:link}/language", moves.speak, "POST"),
+        route("/pay/{link_id:link}/report", moves.report, "POST"),
         route("/pay/{link_id:link}/status", calls.status),
         route("/pay/{link_id:link}/receipt.pdf", receipt.receipt),
+        *unsubscribe.routes(route, style=assets.urls["checkout.css"]),
         route("/assets/{name}", assets.answer),
         route("/healthz", _healthz),
     ]

@@ -1,18 +1,24 @@
 """What the page says its customer is doing. Told to the agent, believed by nobody: a beacon never moves money.
 
+``link.opened`` means a person. Its evidence is what the page's script saw: ``visible``, the page was in sight for a
+second on end; or ``input``, a key, a touch or a click that the browser itself vouches for. A scanner that runs scripts
+and waits can feign the first. So an agent that says it is a robot must show the second, and whoever drives a browser by
+program is told of with ``automated``: a hint for the reader, since tests and helpful tools drive browsers, too.
+
 ``link.opened`` and ``card_entry.started`` are told once per session, by a conditional update in the transaction that
 appends the event. A later step implies the earlier ones, so that a beacon lost on a poor line leaves no hole and no
 disorder in the timeline.
 """
 
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.orm import Session
 
-from paylink.checkout.agents import Device
+from paylink.checkout import doors, sessions
+from paylink.checkout.agents import Browser
 from paylink.checkout.models import CheckoutSession
 from paylink.checkout.sessions import Visit
 from paylink.db import table
@@ -20,6 +26,7 @@ from paylink.events import log
 from paylink.events.log import NewEvent
 from paylink.events.types import EventType, Origin
 from paylink.kit.clock import utcnow
+from paylink.kit.money import MAX_AMOUNT
 from paylink.links.lifecycle import OPEN
 from paylink.links.models import PaymentLink
 
@@ -36,6 +43,15 @@ class Step(StrEnum):
     STARTED = "card_entry_started"
     COMPLETED = "card_entry_completed"
     INVALID = "card_entry_invalid"
+    # What the customer means to pay of a link that takes parts: kept for their next device, told to nobody.
+    DRAFT = "draft"
+
+
+class Evidence(StrEnum):
+    """Why we think that a person saw the page; see above."""
+
+    VISIBLE = "visible"
+    INPUT = "input"
 
 
 class Reason(StrEnum):
@@ -52,21 +68,45 @@ class Beacon(BaseModel):
 
     step: Step
     reason: Reason | None = None
+    evidence: Evidence | None = None
+    # The browser says that a program drives it.
+    automated: Annotated[bool, Field(strict=True)] = False
+    # In minor units, with all that was left to pay then.
+    amount: Annotated[int, Field(strict=True, gt=0, le=MAX_AMOUNT)] | None = None
+    left: Annotated[int, Field(strict=True, gt=0, le=MAX_AMOUNT)] | None = None
 
     @model_validator(mode="after")
-    def _reason_of_invalid_only(self) -> "Beacon":
+    def _each_with_its_step(self) -> "Beacon":
         if self.reason is not None and self.step is not Step.INVALID:
             raise ValueError("a reason belongs to card_entry_invalid")
+        if self.evidence is not None and self.step is not Step.OPENED:
+            raise ValueError("evidence belongs to opened")
+        if (self.amount is not None, self.left is not None) != (self.step is Step.DRAFT,) * 2:
+            raise ValueError("an amount and what is left belong to a draft, and a draft has them")
         return self
 
+    @property
+    def shown_by(self) -> Evidence:
+        """Of ``opened``; a card's fields move by a person's hand alone."""
+        return (self.evidence or Evidence.VISIBLE) if self.step is Step.OPENED else Evidence.INPUT
 
-def note(session: Session, visit: Visit, beacon: Beacon, *, device: Device) -> bool:
+
+def note(session: Session, visit: Visit, beacon: Beacon, *, browser: Browser) -> bool:
     """Appends what is new in ``beacon``. False when nothing was: told before, too often, or of a link that ended."""
+    if beacon.step is Step.DRAFT:
+        kept = {"amount": beacon.amount, "left": beacon.left, "at": utcnow().isoformat()}
+        sessions.keep(session, visit, draft={**visit.draft, **kept})
+        return False
+    if browser.bot and beacon.shown_by is Evidence.VISIBLE:
+        return False
     if session.execute(_STILL_OPEN, {"link": visit.link_id}).one_or_none() is None:
         return False
     events = []
-    if not visit.opened and _first(session, visit, _sessions.c.opened_at):
-        events.append(_event(EventType.LINK_OPENED, _opened_facts(visit, device)))
+    first = not visit.opened and _first(session, visit, _sessions.c.opened_at)
+    if first:
+        events.append(_event(EventType.LINK_OPENED, _opened_facts(visit, beacon, browser)))
+    if first or doors.LATEST in visit.draft:
+        doors.opened(session, visit)
     started = visit.card_entry_started or beacon.step is Step.OPENED
     if not started and _first(session, visit, _sessions.c.card_entry_started_at):
         events.append(_event(EventType.CARD_ENTRY_STARTED, {}))
@@ -92,8 +132,14 @@ def _changed(session: Session, visit: Visit, where: sa.ColumnElement[bool], valu
     return session.execute(update.returning(_sessions.c.id)).one_or_none() is not None
 
 
-def _opened_facts(visit: Visit, device: Device) -> dict[str, Any]:
-    return {"channel": visit.channel, "delivery": visit.delivery_id, "device": device.value}
+def _opened_facts(visit: Visit, beacon: Beacon, browser: Browser) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "channel": visit.channel,
+        "delivery": visit.delivery_id,
+        "device": browser.device.value,
+        "evidence": beacon.shown_by.value,
+    }
+    return {**facts, "automated": True} if beacon.automated or browser.driven else facts
 
 
 def _event(kind: EventType, facts: dict[str, Any]) -> NewEvent:

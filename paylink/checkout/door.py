@@ -14,6 +14,7 @@ from paylink.checkout.security import cookie_name
 from paylink.checkout.sessions import Visit
 from paylink.context import Context
 from paylink.delivery.service import Door, find_by_token
+from paylink.kit import i18n
 from paylink.kit.web import client_address
 from paylink.limits import CHECKOUT_BY_ADDRESS
 from paylink.payments import customer
@@ -41,6 +42,11 @@ def checkout(request: Request) -> Checkout:
 async def count(ctx: Context, request: Request) -> None:
     """One request of this address. Raises ``TooManyRequests``."""
     await ctx.limits.hit(CHECKOUT_BY_ADDRESS, "checkout", client_address(request.scope))
+
+
+def language(request: Request, *wanted: str | None) -> str:
+    """The first of ``wanted`` that we speak, most wanted first; else the best of what the browser asks for."""
+    return i18n.choose(*wanted, accept=request.headers.get("accept-language"))
 
 
 async def find_link(ctx: Context, token: str) -> tuple[Door, PageView] | None:

@@ -11,13 +11,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
-from paylink.checkout.door import LINK_ID, checkout
+from paylink.checkout.door import LINK_ID, checkout, language
 from paylink.db import CommitFailed
 from paylink.errors import NotFound, PaylinkError, TooLarge, Unavailable
 from paylink.problems import problem
 
 BODY_LIMIT: Final = 4 * 1024
-CALLS: Final = re.compile(rf"/pay/{LINK_ID}/(events|payments|refresh|restart|resume|status)")
+CALLS: Final = re.compile(rf"/pay/{LINK_ID}/(events|payments|refresh|restart|resume|status|switch)")
+# A form's, or a script's, by what it sent.
+EITHER: Final = re.compile(rf"/pay/{LINK_ID}/(here|language|report)")
 
 log = structlog.get_logger(__name__)
 
@@ -64,9 +66,10 @@ async def _on_anything(request: Request, error: Exception) -> Response:
 
 
 def _answer(request: Request, error: PaylinkError, *, headers: Mapping[str, str] | None = None) -> Response:
-    if CALLS.fullmatch(request.scope["path"]):
+    path, sent_as = request.scope["path"], request.headers.get("content-type", "")
+    if CALLS.fullmatch(path) or (EITHER.fullmatch(path) and sent_as.startswith("application/json")):
         return problem(error, headers=headers)
     sent = dict(headers or {})
     if error.retry_after is not None:
         sent["Retry-After"] = str(error.retry_after)
-    return checkout(request).renderer.failure(error.status, sent)
+    return checkout(request).renderer.failure(error.status, sent, language=language(request))

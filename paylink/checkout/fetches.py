@@ -1,4 +1,5 @@
-"""``link.fetched``: something asked for the page. Told within bounds, so that nobody can flood a timeline.
+"""``link.fetched``: something asked for the page, tagged with what is known of it and never dropped for that. Told
+within bounds, so that nobody can flood a timeline.
 
 Two bounds. Per process, one a minute for the same delivery and kind of agent: kept in memory, since a scanner that
 comes back at once is no news and must cost no write. Per link, ``PER_LINK`` in all, whatever asks and wherever it
@@ -43,7 +44,13 @@ def append(session: Session, door: Door, visitor: Visitor) -> bool:
     )
     if (session.scalar(query) or 0) >= PER_LINK:
         return False
-    facts = {"channel": door.channel, "delivery": door.delivery_id, "by": visitor.by.value, "bot": visitor.bot}
+    facts = {
+        "channel": door.channel,
+        "delivery": door.delivery_id,
+        "by": visitor.by.value,
+        "bot": visitor.bot,
+        "reason": visitor.reason.value if visitor.reason else None,
+    }
     event = NewEvent(EventType.LINK_FETCHED, Origin.PAYER, facts)
     event_log.append(session, merchant_id=door.merchant_id, link_id=door.link_id, events=[event])
     return True

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from paylink.checkout import sessions
-from paylink.checkout.door import checkout, count
-from paylink.checkout.receipt_pdf import draw
+from paylink.checkout.door import checkout, count, language
+from paylink.checkout.receipt_pdf import draw, drawn_in
 from paylink.checkout.security import cookie_name
 from paylink.errors import NotFound
 from paylink.limits import BEACONS_BY_SESSION
@@ -30,7 +30,10 @@ async def receipt(request: Request) -> Response:
     def look(session: Session) -> tuple[str, ReceiptFacts] | None:
         visit = sessions.find(session, ctx.keyring, link_id=link_id, secret=secret)
         paid = receipts.paid_by(session, link_id, session_id=visit.id) if visit else None
-        return (visit.id, receipts.facts_of(session, paid)) if visit and paid else None
+        if visit is None or paid is None:
+            return None
+        spoken = drawn_in(language(request, visit.locale, receipts.language_of(session, link_id)))
+        return visit.id, receipts.facts_of(session, paid, language=spoken)
 
     found = await ctx.db.read(look)
     if found is None:

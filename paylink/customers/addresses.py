@@ -1,6 +1,6 @@
 """Phone numbers and e-mail addresses as types: checked, normalised, and refused with what to correct."""
 
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import phonenumbers
 from babel import Locale, UnknownLocaleError
@@ -22,6 +22,14 @@ NOT_FOR_TEXTS = frozenset(
         PhoneNumberType.VOICEMAIL,
     }
 )
+# By what a caller is told a line is; every other kind is "other".
+LineType = Literal["mobile", "fixed_line", "fixed_line_or_mobile", "voip", "other"]
+LINE_TYPES: Final[dict[int, LineType]] = {
+    PhoneNumberType.MOBILE: "mobile",
+    PhoneNumberType.FIXED_LINE: "fixed_line",
+    PhoneNumberType.FIXED_LINE_OR_MOBILE: "fixed_line_or_mobile",
+    PhoneNumberType.VOIP: "voip",
+}
 
 
 def normal_phone(value: str) -> str:
@@ -83,6 +91,15 @@ def country_of(phone: str | None) -> str | None:
         return phonenumbers.region_code_for_number(phonenumbers.parse(phone))
     except NumberParseException:
         return None
+
+
+def line_of(phone: str) -> tuple[LineType | None, str | None]:
+    """What kind of line it is and its country, as far as the digits tell; nothing of what is not a phone number."""
+    try:
+        number = phonenumbers.parse(normal_phone(phone))
+    except (NumberParseException, PydanticCustomError):
+        return None, None
+    return LINE_TYPES.get(phonenumbers.number_type(number), "other"), phonenumbers.region_code_for_number(number)
 
 
 def _without_value(message: str) -> str:

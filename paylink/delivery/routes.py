@@ -1,7 +1,7 @@
 """What helps to write a delivery before it is sent: currencies, address checks, a look at the message."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -10,18 +10,25 @@ from sqlalchemy.orm import Session
 
 from paylink.accounts import service as accounts
 from paylink.accounts.auth import Caller
+from paylink.accounts.scope import PrincipalKind
 from paylink.channels.base import ChannelName
+from paylink.consent import service as consent
 from paylink.context import Ctx
-from paylink.delivery.schemas import AddressCheck, AddressVerdict, verdict
-from paylink.kit import gsm7
+from paylink.delivery.models import Purpose
+from paylink.delivery.schemas import AddressCheck, AddressVerdict, SuppressedOut, verdict
+from paylink.kit import gsm7, i18n
 from paylink.kit.clock import utcnow
 from paylink.kit.money import MAX_AMOUNT, currencies, currency_name
 from paylink.kit.text import Long, Short
 from paylink.links import tokens
 from paylink.links.schemas import Amount, Currency
-from paylink.messages.render import Facts, render
+from paylink.messages import service as templates
+from paylink.messages.render import Facts, Rendered, first_name, render
 
 router = APIRouter(prefix="/v1", tags=["Deliveries"])
+
+# As long as the words of most links.
+LIKE_WORDS: Final = "amber river seven"
 
 
 class PreviewIn(BaseModel):
@@ -33,6 +40,9 @@ class PreviewIn(BaseModel):
     description: Long | None = None
     reference: Short | None = None
     name: Short | None = None
+    language: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="BCP 47; one that no message is written in gives English"
+    )
 
 
 class SegmentsOut(BaseModel):
@@ -40,12 +50,16 @@ class SegmentsOut(BaseModel):
     characters: int
     units: int
     segments: int
+    price_factor: int = Field(description="How many times the price of one text message this one costs")
 
 
 class PreviewOut(BaseModel):
     channel: ChannelName
+    language: str
     subject: str | None
     text: str
+    html: str | None
+    url_length: int
     segments: SegmentsOut | None
 
 
@@ -83,31 +97,51 @@ async def list_currencies(caller: Caller, ctx: Ctx) -> Response:
 
 
 @router.post("/addresses/check", response_model=AddressVerdict, summary="Check a phone number or e-mail address")
-async def check_address(body: AddressCheck, caller: Caller) -> AddressVerdict:
-    return verdict(body)
+async def check_address(body: AddressCheck, caller: Caller, ctx: Ctx) -> AddressVerdict:
+    found = verdict(body)
+    if found.normalized is None:
+        return found
+    stopped = await ctx.db.read(
+        lambda session: consent.blocked(
+            session, caller.merchant_id, body.channel, found.normalized, purpose=Purpose.REMINDER
+        )
+    )
+    if stopped is None:
+        return found
+    since = {"scope": stopped.scope, "reason": stopped.reason, "since": stopped.created_at}
+    return found.model_copy(update={"suppressed": SuppressedOut.model_validate(since)})
 
 
 @router.post("/deliveries/preview", response_model=PreviewOut, summary="How a message will read, and what it costs")
 async def preview(body: PreviewIn, caller: Caller, ctx: Ctx) -> PreviewOut:
-    def merchant_name(session: Session) -> str:
-        return accounts.merchant(session, caller.merchant_id).name
+    language = i18n.choose(body.language)
+    url = tokens.sample(ctx.settings.checkout_url, body.channel)
 
-    facts = Facts(
-        merchant=await ctx.db.read(merchant_name),
-        amount=body.amount,
-        currency=body.currency,
-        # As long as a real one, which is what the count depends on.
-        url=tokens.url(ctx.settings.checkout_url, "x" * 22),
-        expires_at=utcnow() + timedelta(hours=24),
-        description=body.description,
-        reference=body.reference,
-        name=body.name,
-    )
-    words = render(body.channel, facts)
+    def look(session: Session) -> Rendered:
+        facts = Facts(
+            merchant=accounts.merchant(session, caller.merchant_id).name,
+            amount=body.amount,
+            currency=body.currency,
+            url=url,
+            expires_at=utcnow() + timedelta(hours=24),
+            description=body.description,
+            reference=body.reference,
+            name=body.name,
+            words=LIKE_WORDS,
+            agent=first_name(caller.name) if caller.kind is PrincipalKind.AGENT else None,
+            replies=templates.takes_replies(session, caller.merchant_id, body.channel),
+        )
+        own = templates.template_for(session, caller.merchant_id, body.channel, language)
+        return render(body.channel, facts, locale=language, template=own)
+
+    words = await ctx.db.read(look)
     counted = gsm7.count(words.text) if body.channel is ChannelName.SMS else None
     return PreviewOut(
         channel=body.channel,
+        language=language,
         subject=words.subject,
         text=words.text,
+        html=words.html,
+        url_length=len(url),
         segments=SegmentsOut.model_validate(counted, from_attributes=True) if counted else None,
     )

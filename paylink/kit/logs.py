@@ -15,7 +15,7 @@ from paylink.kit.cards import find_card_numbers, fold
 
 # Link tokens in paths, API keys, provider secrets, bearer credentials.
 SECRETS = re.compile(
-    r"(/p/)[A-Za-z0-9_-]{16,}|\b(plk_(?:test|live)_|sk_(?:test|live)_|rk_(?:test|live)_|whsec_)[A-Za-z0-9_-]+"
+    r"(/p/)[A-Za-z0-9_-]{11,}|\b(plk_(?:test|live)_|sk_(?:test|live)_|rk_(?:test|live)_|whsec_)[A-Za-z0-9_-]+"
     r"|(Bearer )\S+|(pi_[A-Za-z0-9]+_secret_)[A-Za-z0-9]+"
 )
 HIDDEN_KEYS = frozenset({"authorization", "cookie", "set-cookie", "password", "token", "secret", "client_secret"})

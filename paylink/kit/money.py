@@ -21,8 +21,11 @@ NOT_MONEY = frozenset(
     | {"CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", "BOV"}
 )
 DEFAULT_LOCALE = "en_GB"
+# Signs of several currencies, each of which some language means its own by: they say little of whose money is meant.
+SHARED_SYMBOLS = frozenset({"$", "¥", "\uffe5"})
 # CLDR's currencySpacing: a symbol that ends in a letter is set apart, KWD 0.500 and not KWD0.500.
 LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
+LATIN = re.compile("[A-Za-z]")
 FIRST_DIGIT, LAST_DIGIT = re.compile(r"\d"), re.compile(r"\d(?=\D*$)")
 
 
@@ -48,10 +51,17 @@ def currency_name(currency: str, locale: str = DEFAULT_LOCALE) -> str:
     return get_currency_name(currency, locale=_locale(locale))
 
 
-def format_amount(amount: int, currency: str, locale: str = DEFAULT_LOCALE) -> str:
-    """``4999, "GBP"`` → ``£49.99``: the symbol where the locale puts it, the digits of ISO 4217."""
+def format_amount(amount: int, currency: str, locale: str = DEFAULT_LOCALE, *, by_code: bool = False) -> str:
+    """``4999, "GBP"`` → ``£49.99``: the symbol where the locale puts it, the digits of ISO 4217.
+
+    The ISO code stands in the symbol's place where the symbol could be another currency's, and ``by_code`` always.
+    """
     digits = exponent(currency)
-    pattern = _pattern(_locale(locale), digits)
+    sign = symbol(currency, locale)
+    # Written from the right, a sign of letters and more is torn apart: UK£ shows as £UK.
+    torn = _locale(locale).text_direction == "rtl" and LATIN.search(sign) is not None
+    coded = by_code or sign in SHARED_SYMBOLS or torn
+    pattern = _pattern(_locale(locale), digits, coded)
     value = Decimal(amount).scaleb(-digits)
     text = str(pattern.apply(value, _locale(locale), currency=currency, currency_digits=False))
     return LETTER_BEFORE_DIGIT.sub("\u00a0", text)
@@ -75,7 +85,7 @@ class Writing:
 def writing(currency: str, locale: str = DEFAULT_LOCALE) -> Writing:
     """Taken from an amount that was written, so that nothing can differ."""
     known, digits = _locale(locale), exponent(currency)
-    pattern, symbols = _pattern(known, digits), known.number_symbols["latn"]
+    pattern, symbols = _pattern(known, digits, False), known.number_symbols["latn"]
     sample = format_amount(1, currency, locale)
     first, last = (found.search(sample) for found in (FIRST_DIGIT, LAST_DIGIT))
     assert first is not None and last is not None  # noqa: S101, PT018 - an amount without digits is no amount
@@ -101,8 +111,10 @@ def symbol(currency: str, locale: str = DEFAULT_LOCALE) -> str:
 
 
 @cache
-def _pattern(locale: Locale, digits: int) -> NumberPattern:
+def _pattern(locale: Locale, digits: int, coded: bool) -> NumberPattern:
     text = locale.currency_formats["standard"].pattern
+    if coded:
+        text = text.replace("¤", "¤¤")
     fraction = "." + "0" * digits if digits else ""
     return parse_pattern(re.sub(r"0(\.[0#]+)?", f"0{fraction}", text, count=0))
 

@@ -96,6 +96,11 @@ class CreateLink(Body):
     description: Long | None = None
     reference: Short | None = None
     customer: CustomerIn | None = None
+    locale: LocaleTag | None = Field(
+        None,
+        description="The language of its messages and of the customer's page, such as `de` or `pt-BR`; left out, the "
+        "customer's own, or what their browser asks for",
+    )
     expires_in: Annotated[int, Field(strict=True, gt=0, le=int(LONGEST_LIFE.total_seconds()))] | None = Field(
         None, description="Seconds from now; 24 hours when neither this nor `expires_at` is given"
     )
@@ -137,6 +142,7 @@ class CreateLink(Body):
             contact=Contact(**self.customer.model_dump()) if self.customer else None,
             metadata=self.metadata,
             minimum_amount=self.minimum_amount,
+            locale=self.locale,
         )
 
     def check_chargeable(self, charging: Charging | None) -> None:
@@ -198,12 +204,17 @@ class LinkOut(BaseModel):
     description: str | None
     reference: str | None
     customer: CustomerOut | None
+    locale: str | None = Field(description="The language of its messages and page; null: what the browser asks for")
+    session_words: str | None = Field(
+        description="Three easy words for the agent to say: the customer finds them in the message and on the page"
+    )
     url: str | None = Field(None, description="In the answer that made the link, and never again")
     deliveries: list[DeliveryOut]
     expires_at: datetime
     created_at: datetime
     paid_at: datetime | None
     canceled_at: datetime | None
+    reported_at: datetime | None = Field(description="When the customer said that the message looks like fraud")
     metadata: dict[str, str]
     created_by: CreatedBy
     lock: LockOut | None = Field(description="Too many declined tries: nobody can pay until the link is unlocked")
@@ -247,11 +258,14 @@ def link_form(
         "description": row["description"],
         "reference": row["reference"],
         "customer": _customer_form(customer),
+        "locale": row["locale"],
+        "session_words": row["session_words"],
         "deliveries": deliveries,
         "expires_at": rfc3339(row["expires_at"]),
         "created_at": rfc3339(row["created_at"]),
         "paid_at": rfc3339(row["paid_at"]) if row["paid_at"] else None,
         "canceled_at": rfc3339(row["canceled_at"]) if row["canceled_at"] else None,
+        "reported_at": rfc3339(row["reported_at"]) if row["reported_at"] else None,
         "metadata": row["metadata"],
         "created_by": {
             "type": row["created_by_type"],

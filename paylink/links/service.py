@@ -14,11 +14,13 @@ from paylink.customers.models import Customer
 from paylink.customers.service import Contact, remember
 from paylink.db import table
 from paylink.errors import NotFound
+from paylink.events import log
 from paylink.events.log import NewEvent
 from paylink.events.types import EventType
 from paylink.kit.clock import rfc3339, utcnow
 from paylink.kit.ids import new_id
 from paylink.links.models import LinkStatus, PaymentLink
+from paylink.links.words import session_words
 from paylink.prepared import PreparedInsert
 
 _links = table(PaymentLink)
@@ -38,6 +40,8 @@ class NewLink:
     contact: Contact | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     minimum_amount: int | None = None
+    # BCP 47: what its messages and its page are written in. None: the customer's own, or what their browser asks for.
+    locale: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,9 @@ def create(session: Session, principal: Principal, new: NewLink) -> Created:
         "currency": new.currency,
         "description": new.description,
         "reference": new.reference,
-        "locale": customer.locale if customer else None,
+        "locale": new.locale or (customer.locale if customer else None),
+        "session_words": session_words(),
+        "reported_at": None,
         "metadata": new.metadata,
         "created_by_type": principal.kind.value,
         "created_by_id": principal.id,
@@ -97,6 +103,17 @@ def get(session: Session, principal: Principal, link_id: str) -> PaymentLink:
     if link is None:
         raise NotFound("No such payment link")
     return link
+
+
+def reported(session: Session, link_id: str, *, merchant_id: str, event: NewEvent) -> bool:
+    """Notes, once, that the customer takes the link's message for fraud. False when that is known already."""
+    first = sa.update(_links).where(
+        _links.c.id == link_id, _links.c.merchant_id == merchant_id, _links.c.reported_at.is_(None)
+    )
+    if session.execute(first.values(reported_at=utcnow()).returning(_links.c.id)).one_or_none() is None:
+        return False
+    log.append(session, merchant_id=merchant_id, link_id=link_id, events=[event])
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,7 @@ Stripe asks to present it as a plain decline, since it would tell a thief what t
 
 from dataclasses import dataclass
 
-
-def N_(text: str) -> str:  # noqa: N802 - the name by which Babel's extractor finds a text to translate
-    return text
+from paylink.kit.i18n import N_
 
 
 @dataclass(frozen=True, slots=True)

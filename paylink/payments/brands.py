@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from paylink.kit import i18n
+
 BRANDS: Final = {
     "amex": "American Express",
     "cartes_bancaires": "Cartes Bancaires",
@@ -13,9 +15,11 @@ BRANDS: Final = {
 }
 
 
-def card_words(card: Mapping[str, str | None] | None) -> str | None:
+def card_words(card: Mapping[str, str | None] | None, language: str = i18n.DEFAULT) -> str | None:
     """``Visa ending in 4242``, of ``{"brand", "last4"}``; ``None`` for a card that nobody knows."""
     if not card or not card.get("last4"):
         return None
-    brand = card.get("brand") or "card"
-    return f"{BRANDS.get(brand, brand.replace('_', ' ').title())} ending in {card['last4']}"
+    _ = i18n.translator(language).gettext
+    brand = card.get("brand")
+    name = BRANDS.get(brand, brand.replace("_", " ").title()) if brand else _("Card")
+    return _("%(brand)s ending in %(last4)s") % {"brand": name, "last4": card["last4"]}

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Self
 
 from paylink.errors import Invalid
+from paylink.kit import i18n
 from paylink.kit.money import format_amount
 from paylink.links.lifecycle import OPEN
 from paylink.links.models import PaymentLink
@@ -66,16 +67,20 @@ class Parts:
         if fault := self.fault(amount):
             raise Invalid.one("amount", fault.value, self.sentences()[fault])
 
-    def sentences(self) -> dict[Fault, str]:
+    def sentences(self, language: str = i18n.DEFAULT) -> dict[Fault, str]:
         """Each fault in words for the customer."""
-        left, least, step = (format_amount(value, self.currency) for value in (self.left, self.least, self.step))
-        return {
-            Fault.TOO_SMALL: f"Please pay at least {least}.",
-            Fault.TOO_LARGE: f"Only {left} is left to pay.",
-            Fault.LEAVES_TOO_LITTLE: f"Please pay all of the {left}, or leave at least {least} to pay later.",
-            Fault.WHOLE_ONLY: f"Please pay the {left} in one payment.",
-            Fault.STEP: f"Please enter an amount in steps of {step}.",
+        _, locale = i18n.translator(language).gettext, i18n.written(language)
+        amounts = {"left": self.left, "least": self.least, "step": self.step}
+        written = {name: format_amount(amount, self.currency, locale) for name, amount in amounts.items()}
+        values = {name: i18n.isolated(text, language) for name, text in written.items()}
+        sentences = {
+            Fault.TOO_SMALL: _("Please pay at least %(least)s."),
+            Fault.TOO_LARGE: _("Only %(left)s is left to pay."),
+            Fault.LEAVES_TOO_LITTLE: _("Please pay all of the %(left)s, or leave at least %(least)s to pay later."),
+            Fault.WHOLE_ONLY: _("Please pay the %(left)s in one payment."),
+            Fault.STEP: _("Please enter an amount in steps of %(step)s."),
         }
+        return {fault: text % values for fault, text in sentences.items()}
 
 
 def payable(link: PaymentLink, wanted: int | None, charging: Charging | None) -> int:

@@ -4,7 +4,6 @@ The row and the job are written with the success, so there is a receipt exactly 
 it to the carrier under the receipt's own id: run again after a crash, it is the same message, which is taken once.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -14,16 +13,22 @@ from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Session
 
 from paylink.accounts.models import Merchant
-from paylink.channels.base import Channel, ChannelName, DeliveryStatus, FinalRefusal, Message, TemporaryFault
+from paylink.channels import service as accounts
+from paylink.channels.base import ChannelName, FinalRefusal, Message, TemporaryFault
+from paylink.channels.switchboard import Switchboard
+from paylink.consent import service as consent
 from paylink.customers.addresses import textable
 from paylink.customers.models import Customer
 from paylink.db import Database, table
 from paylink.delivery.models import Delivery
+from paylink.delivery.sending import why_not
 from paylink.delivery.service import mask
+from paylink.delivery.states import ENDED_BADLY
 from paylink.events import log as event_log
 from paylink.events.log import NewEvent
 from paylink.events.types import Event, EventType, Origin
 from paylink.jobs import JobQueue, TryAgain
+from paylink.kit import i18n
 from paylink.kit.clock import utcnow
 from paylink.kit.ids import new_id
 from paylink.links.lifecycle import OPEN
@@ -35,6 +40,8 @@ from paylink.payments.models import Payment, PaymentStatus, Receipt, ReceiptStat
 log = structlog.get_logger(__name__)
 
 RECEIPT_JOB: Final = "payments.receipt"
+# Why it is sent, where consent is asked.
+RECEIPT: Final = "receipt"
 # A carrier that is away for longer has lost more than receipts; and a receipt of yesterday confuses.
 GIVE_UP_AFTER: Final = timedelta(hours=24)
 FIRST_RETRY_S: Final = 2.0
@@ -44,6 +51,8 @@ PAID: Final = (EventType.PAYMENT_SUCCEEDED.value, EventType.PAYMENT_SUCCEEDED_LA
 _receipts = table(Receipt)
 _deliveries = table(Delivery)
 _events = table(Event)
+# The page's own table. Nothing here knows the page; its sessions' ids stand with the payments.
+_visits = sa.table("checkout_sessions", sa.column("id", sa.String), sa.column("locale", sa.String))
 
 
 def queue(session: Session, jobs: JobQueue, payment: Payment) -> None:
@@ -66,8 +75,11 @@ def queue(session: Session, jobs: JobQueue, payment: Payment) -> None:
     jobs.enqueue(session, RECEIPT_JOB, receipt_id, key=f"{RECEIPT_JOB}:{receipt_id}")
 
 
-def facts_of(session: Session, payment: Payment) -> ReceiptFacts:
-    """What is still to be paid is said as of now: another part may have been paid meanwhile."""
+def facts_of(session: Session, payment: Payment, *, language: str | None = None) -> ReceiptFacts:
+    """What is still to be paid is said as of now: another part may have been paid meanwhile.
+
+    ``language``: what the customer reads; left out, what they chose on the page, or else the link's.
+    """
     link, merchant, customer = session.execute(
         sa.select(PaymentLink, Merchant.name, Customer.name)
         .join(Merchant, Merchant.id == PaymentLink.merchant_id)
@@ -75,6 +87,7 @@ def facts_of(session: Session, payment: Payment) -> ReceiptFacts:
         .where(PaymentLink.id == payment.link_id)
     ).one()
     left = link.amount - link.amount_paid if link.status in OPEN else 0
+    spoken = language or i18n.choose(_chosen(session, payment), link.locale)
     return ReceiptFacts(
         merchant=merchant,
         amount=payment.amount_captured,
@@ -83,10 +96,21 @@ def facts_of(session: Session, payment: Payment) -> ReceiptFacts:
         payment=payment.id,
         description=link.description,
         reference=link.reference,
-        card=card_words(payment.card()),
+        card=card_words(payment.card(), spoken),
         left=left if left > 0 else None,
         name=customer,
+        locale=spoken,
     )
+
+
+def _chosen(session: Session, payment: Payment) -> str | None:
+    """The language that was chosen in the browser that paid."""
+    return session.scalar(sa.select(_visits.c.locale).where(_visits.c.id == payment.session_id))
+
+
+def language_of(session: Session, link_id: str) -> str | None:
+    """The language the link was made in, as its maker named it."""
+    return session.scalar(sa.select(PaymentLink.locale).where(PaymentLink.id == link_id))
 
 
 def paid_by(session: Session, link_id: str, *, session_id: str) -> Payment | None:
@@ -105,22 +129,22 @@ def paid_by(session: Session, link_id: str, *, session_id: str) -> Payment | Non
 
 
 class ReceiptSender:
-    """The job. ``carriers`` by channel name."""
+    """The job."""
 
-    def __init__(self, db: Database, carriers: Mapping[str, Channel]) -> None:
+    def __init__(self, db: Database, switchboard: Switchboard) -> None:
         self._db = db
-        self._carriers = carriers
+        self._switchboard = switchboard
 
     async def send(self, receipt_id: str) -> None:
         found = await self._db.read(lambda session: _to_send(session, receipt_id))
         if found is None:
             return
-        receipt, facts = found
-        carrier = self._carriers.get(receipt.channel)
-        if carrier is None:
-            await self._end(receipt, ReceiptStatus.FAILED, reason="This channel is not set up")
+        receipt, facts, account_id, unwanted = found
+        if unwanted is not None:
+            await self._end(receipt, ReceiptStatus.FAILED, reason=unwanted)
             return
         try:
+            carrier = await self._switchboard.channel(account_id, receipt.channel)
             await carrier.send(_message(receipt, facts))
         except FinalRefusal as refusal:
             await self._end(receipt, ReceiptStatus.FAILED, reason=refusal.reason)
@@ -150,14 +174,20 @@ def _message(receipt: Receipt, facts: ReceiptFacts) -> Message:
         text=words.text,
         subject=words.subject,
         html=words.html,
+        locale=words.locale,
+        merchant=facts.merchant,
     )
 
 
-def _to_send(session: Session, receipt_id: str) -> tuple[Receipt, ReceiptFacts] | None:
+def _to_send(session: Session, receipt_id: str) -> tuple[Receipt, ReceiptFacts, str | None, str | None] | None:
+    """With the account it goes out by, as the merchant's accounts stand now; and why it must not, if so."""
     receipt = session.get(Receipt, receipt_id)
     if receipt is None or receipt.status != ReceiptStatus.QUEUED:
         return None
-    return receipt, facts_of(session, session.get_one(Payment, receipt.payment_id))
+    account_id = accounts.choose(session, receipt.merchant_id, receipt.channel, to=receipt.to)
+    stopped = consent.blocked(session, receipt.merchant_id, receipt.channel, receipt.to, purpose=RECEIPT)
+    unwanted = None if stopped is None else why_not(stopped)
+    return receipt, facts_of(session, session.get_one(Payment, receipt.payment_id)), account_id, unwanted
 
 
 def _record(session: Session, receipt: Receipt, status: ReceiptStatus, *, reason: str | None) -> None:
@@ -200,7 +230,7 @@ def _sent_to(session: Session, link_id: str, channel: ChannelName) -> str | None
         _deliveries.c.link_id == link_id,
         _deliveries.c.channel == channel.value,
         _deliveries.c.address.is_not(None),
-        _deliveries.c.status != DeliveryStatus.FAILED.value,
+        _deliveries.c.status.not_in([status.value for status in ENDED_BADLY]),
     )
     return session.scalars(query.order_by(_deliveries.c.id.desc()).limit(1)).one_or_none()
 

@@ -26,6 +26,12 @@ UNSAFE = [
     ("DELETE", "/v1/sessions/current"),
     ("POST", "/v1/addresses/check"),
     ("POST", "/v1/deliveries/preview"),
+    ("POST", "/v1/channel_accounts"),
+    ("PATCH", "/v1/channel_accounts/x"),
+    ("DELETE", "/v1/channel_accounts/x"),
+    ("POST", "/v1/channel_accounts/x/test"),
+    ("POST", "/v1/suppressions"),
+    ("DELETE", "/v1/suppressions/x"),
 ]
 FOREIGN: list[dict[str, str]] = [
     {"Origin": "https://evil.example"},
@@ -57,7 +63,7 @@ def test_an_agent_signs_in_and_is_known(api: Api) -> None:
         me = http.get("/v1/me").json()
     assert (me["agent"], me["merchant"], me["livemode"]) == (agent, merchant, False)
     assert {one["channel"]: one["available"] for one in me["channels"]} == dict.fromkeys(
-        ("sms", "email", "chat", "qr"), True
+        ("sms", "email", "whatsapp", "chat", "qr", "other"), True
     )
     assert cookie.value.encode() not in api.stored()
 

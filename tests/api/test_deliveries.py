@@ -13,7 +13,11 @@ from qrcode.constants import ERROR_CORRECT_M
 from tests.api.world import Api, problem
 
 PERSON = {"name": "Ann", "email": "ann@example.com", "phone": "+447700900123"}
-SHAPE = {"id", "object", "channel", "to", "status", "failure_reason", "created_at", "sent_at", "delivered_at"}
+SHAPE = {
+    *("id", "object", "channel", "to", "via", "provider", "purpose", "locale", "status", "failure_reason"),
+    *("failure_code", "attempts", "last_fault", "fallback", "fallback_of", "fallback_reason"),
+    *("created_at", "sent_at", "delivered_at", "read_at", "withdrawn_at"),
+}
 
 
 @pytest.mark.parametrize(

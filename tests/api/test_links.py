@@ -28,10 +28,12 @@ FULL = {
 FIELDS = {
     *("id", "object", "status", "amount", "amount_paid", "amount_refunded", "minimum_amount", "currency"),
     *("description", "reference", "customer", "deliveries", "expires_at", "created_at", "paid_at", "canceled_at"),
-    *("metadata", "created_by", "lock"),
+    *("metadata", "created_by", "lock", "locale", "session_words", "reported_at"),
 }
 DELIVERY_FIELDS = {
-    *("id", "object", "channel", "to", "status", "failure_reason", "created_at", "sent_at", "delivered_at"),
+    *("id", "object", "channel", "to", "via", "provider", "purpose", "locale", "status", "failure_reason"),
+    *("failure_code", "attempts", "last_fault", "fallback", "fallback_of", "fallback_reason"),
+    *("created_at", "sent_at", "delivered_at", "read_at", "withdrawn_at"),
 }
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 

@@ -190,7 +190,7 @@ def test_the_database_on_postgresql_keeps_no_secret_either(postgres_database: st
         path = f"/v1/payment_links/{link['id']}"
         wait_until(lambda: http.get(path).json()["deliveries"][0]["status"] != "queued", what="the text message")
         (message,) = running.messages("+447700900123")
-        tokens = [link["url"].rpartition("/")[2], re.search(r"/p/([\w-]{22})", message["text"])[1]]  # type: ignore[index]
+        tokens = [link["url"].rpartition("/")[2], re.search(r"/p/([\w-]{11})", message["text"])[1]]  # type: ignore[index]
         db = Database(postgres_database)
         stored = everything_in(db) + running.node.log.read_bytes()
         db.close()

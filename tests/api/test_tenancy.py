@@ -7,16 +7,22 @@ import httpx
 import pytest
 from sqlalchemy.orm import Session
 
+from paylink.chats.models import Chat
 from paylink.kit.ids import new_id
 from paylink.openapi import document
 from paylink.payments.models import Payment, PaymentStatus
 from tests.api.world import Api, problem, sign_in
 
 PUBLIC = {("post", "/v1/sessions")}
-BODIES = {
+BODIES: dict[str, dict[str, Any]] = {
     "/v1/payment_links/{link_id}/deliveries": {"channel": "qr"},
     "/v1/payments/{payment_id}/refunds": {"amount": 1},
+    "/v1/channel_accounts/{account_id}": {"name": "Mine"},
+    "/v1/channel_accounts/{account_id}/test": {"to": "123456"},
+    "/v1/chats/{chat_id}/messages": {"text": "Hello"},
 }
+# Not ids: what every merchant has by the same name, each their own.
+NAMES = {"channel", "language"}
 
 
 def calls() -> list[tuple[str, str]]:
@@ -25,8 +31,8 @@ def calls() -> list[tuple[str, str]]:
 
 
 CALLS = calls()
-WITH_IDS = [(method, path) for method, path in CALLS if "{" in path]
-HARMLESS = [call for call in WITH_IDS if not call[1].endswith(("/cancel", "/refunds", "/{key_id}"))]
+WITH_IDS = [(method, path) for method, path in CALLS if "{" in path and "{channel}" not in path]
+HARMLESS = [call for call in WITH_IDS if call[0] != "delete" and not call[1].endswith(("/cancel", "/refunds"))]
 
 
 @dataclass
@@ -61,19 +67,36 @@ def theirs(api: Api) -> Theirs:
     api.db.transact_sync(pay)
     with sign_in(api, api.other) as browser:
         made.ids["key_id"] = browser.get("/v1/api_keys").json()["data"][0]["id"]
+        account = {"provider": "webchat", "name": "Chat", "config": {"title": "Chat"}}
+        made.ids["account_id"] = browser.post("/v1/channel_accounts", json=account).json()["id"]
+        stop = {"channel": "email", "address": "ann@example.com"}
+        made.ids["suppression_id"] = browser.post("/v1/suppressions", json=stop).json()["id"]
+    made.ids["chat_id"] = new_id("cht")
+    chat = Chat(
+        id=made.ids["chat_id"],
+        merchant_id=api.other.merchant_id,
+        account_id=made.ids["account_id"],
+        secret_hash=b"x",
+        code="123456",
+        site="https://shop.example",
+    )
+    api.db.transact_sync(lambda session: session.add(chat))
     return made
 
 
 def test_every_call_is_in_the_document() -> None:
     assert len(CALLS) >= 20
-    assert {"link_id", "delivery_id", "payment_id", "key_id"} == {
-        part.strip("{}") for _, path in CALLS for part in path.split("/") if part.startswith("{")
-    }
+    ids = {"link_id", "delivery_id", "payment_id", "key_id", "account_id", "suppression_id", "chat_id"}
+    assert ids | NAMES == {part.strip("{}") for _, path in CALLS for part in path.split("/") if part.startswith("{")}
 
 
 def send(http: httpx.Client, method: str, path: str, ids: dict[str, str]) -> httpx.Response:
     body: dict[str, Any] | None = BODIES.get(path)
-    return http.request(method, path.format(**ids), **({"json": body} if body else {}))
+    return http.request(method, filled(path, ids), json=body)
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    return path.format(**ids, channel="sms", language="en")
 
 
 @pytest.mark.parametrize(("method", "path"), [call for call in CALLS if call not in PUBLIC])
@@ -81,7 +104,7 @@ def test_without_a_credential_there_is_nothing(api: Api, theirs: Theirs, method:
     before = api.counts()
     with api.client("") as nobody:
         problem(send(nobody, method, path, theirs.ids), 401, "not_signed_in")
-        problem(nobody.request(method, path.format(**theirs.ids), content=b"{"), 401, "not_signed_in")
+        problem(nobody.request(method, filled(path, theirs.ids), content=b"{"), 401, "not_signed_in")
     assert api.counts() == before
 
 

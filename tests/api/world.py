@@ -25,7 +25,7 @@ from paylink.db import Base, Database
 from paylink.events.stream import Rights
 from paylink.kit import logs
 from paylink.kit.ids import new_id
-from paylink.main import build_carriers, build_context, readiness
+from paylink.main import build_context, build_switchboard, readiness
 from tests.services import free_port, wait_until
 
 PASSWORD = "correct horse battery staple"
@@ -124,8 +124,8 @@ def api_on(database_url: str, **settings: Any) -> Iterator[Api]:
         async with AsyncExitStack() as stack:
             ctx = build_context(made, stack)
             await ctx.hub.start()
-            carriers = build_carriers(made, stack)
-            app = create_api(ctx, carriers=carriers, readiness=readiness(ctx), rights=Rights(ctx.db))
+            switchboard = build_switchboard(ctx, stack)
+            app = create_api(ctx, switchboard=switchboard, readiness=readiness(ctx), rights=Rights(ctx.db))
             config = uvicorn.Config(app, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=1)
             server = Server(config)
             stack.push_async_callback(ctx.hub.close)

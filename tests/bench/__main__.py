@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from tests.bench import create, latency, machine, operations, page, report, startup, streams, work
+from tests.bench import create, latency, machine, messages, operations, page, report, startup, streams, work
 from tests.bench.measure import FULL, QUICK, Effort, Missing, Result
 
 Bench = Callable[[Effort, Path], Result]
@@ -24,6 +24,7 @@ BENCHES: dict[str, Bench] = {
     "startup": startup.run,
     "page": page.run,
     "jobs": work.run,
+    "messages": messages.run,
     "operations": operations.run,
 }
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from paylink.checkout.agents import By, Device, Visitor, device, recognise
+from paylink.checkout.agents import By, Device, Visitor, Why, device, recognise
 from tests.checkout.world import CHROME, PHONE
 
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
@@ -49,16 +49,37 @@ def test_people_are_not_taken_for_robots(agent: str) -> None:
 
 @pytest.mark.parametrize(("agent", "name"), ROBOTS.items(), ids=ROBOTS.values())
 def test_robots_are_named(agent: str, name: str) -> None:
-    assert recognise(agent, method="GET") == Visitor(By.BOT, name)
+    assert recognise(agent, method="GET") == Visitor(By.BOT, name, Why.AGENT)
 
 
-@pytest.mark.parametrize("agent", ["", "x", "okapi", CHROME.replace("Chrome", "HeadlessChrome")])
-def test_what_could_be_anything_is_unknown(agent: str) -> None:
-    assert recognise(agent, method="GET") == Visitor(By.UNKNOWN)
+@pytest.mark.parametrize(
+    ("agent", "why"),
+    [
+        ("", Why.BLANK),
+        (" ", Why.BLANK),
+        ("x", Why.ODD),
+        ("okapi", Why.ODD),
+        (CHROME.replace("Chrome", "HeadlessChrome"), Why.HEADLESS),
+    ],
+)
+def test_what_could_be_anything_is_unknown(agent: str, why: Why) -> None:
+    assert recognise(agent, method="GET") == Visitor(By.UNKNOWN, None, why)
+
+
+@pytest.mark.parametrize("name", ["sec-purpose", "purpose", "x-moz"])
+def test_a_page_loaded_ahead_was_not_asked_for_by_a_person(name: str) -> None:
+    visitor = recognise(CHROME, method="GET", headers={name: "prefetch;prerender"})
+    assert visitor == Visitor(By.UNKNOWN, None, Why.AHEAD)
+    assert recognise(CHROME, method="GET", headers={name: "x"}) == Visitor(By.BROWSER)
+
+
+def test_outlook_is_known_by_its_header_under_any_name() -> None:
+    visitor = recognise(CHROME, method="GET", headers={"x-native-host": "OneOutlook/1.2023"})
+    assert visitor == Visitor(By.BOT, "Outlook", Why.HEADER)
 
 
 def test_head_is_never_a_person() -> None:
-    assert recognise(CHROME, method="HEAD") == Visitor(By.BOT)
+    assert recognise(CHROME, method="HEAD") == Visitor(By.BOT, None, Why.HEAD)
 
 
 @given(st.text(max_size=300))

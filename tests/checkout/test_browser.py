@@ -2,38 +2,21 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
 
 from paylink.accounts.models import Merchant
 from paylink.db import Database
 from paylink.kit.clock import utcnow
 from paylink.payments.models import Payment
-from tests.product import Product, product
+from tests.product import Product
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 PAID, THREE_D_SECURE = "4242424242424242", "4000002500003155"
 DECLINED = ["4000000000000002", "4000000000009995", "4000000000000069"]
 PAY = "Pay £49.99"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    folder = tmp_path_factory.mktemp("checkout")
-    with product(folder, f"sqlite:///{folder / 'paylink.db'}") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chrome(chromium: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
-        yield launched
-        launched.close()
 
 
 @pytest.fixture
@@ -107,7 +90,8 @@ def complete(page: Page) -> None:
 def test_few_requests_come_before_the_providers_script(made: Product, page: Page) -> None:
     seen: list[str] = []
     page.on("request", lambda request: seen.append(f"{request.method} {request.url}"))
-    page.goto(link(made)["url"])
+    with page.expect_request("**/events"):
+        page.goto(link(made)["url"])
     expect(page.get_by_role("button", name=PAY)).to_be_enabled()
     own = [one for one in seen if made.node.checkout in one]
     before = seen[: next(n for n, one in enumerate(seen) if one.endswith("/stripe.js"))]

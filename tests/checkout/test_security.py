@@ -75,13 +75,14 @@ async def test_the_page_is_light(world: World) -> None:
 
 async def test_assets_are_kept_for_good_under_a_name_of_their_content(world: World) -> None:
     found = assets.Assets()
-    assert set(found.urls) == {"checkout.css", "checkout.js", "parts.js"}
+    assert set(found.urls) == {"away.js", "checkout.css", "checkout.js", "parts.js"}
     for address in found.urls.values():
         for encoding in ("gzip", "identity"):
             answer = await world.browser().get(address, **{"Accept-Encoding": encoding})
             assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
             assert answer.headers["vary"] == "Accept-Encoding"
-            assert answer.content == (assets.STATIC / re.sub(r"\.[0-9a-f]{16}\.", ".", Path(address).name)).read_bytes()
+            source = (assets.STATIC / re.sub(r"\.[0-9a-f]{16}\.", ".", Path(address).name)).read_text()
+            assert answer.text == assets.lean(source)
 
 
 async def test_production_cookies_and_transport(db: Database) -> None:

@@ -255,7 +255,7 @@ async def opened_world(db: Database, configured: Settings, *, limited: bool = Fa
         limits=Limits(enabled=limited, redis_url=None),
         hub=cast(Hub, None),
         psp=cast(Psp, provider),
-        channels={},
+        channels={"sms": True, "email": True, "qr": True},
     )
     merchant_id = new_id("mer")
     await db.transact(lambda session: session.add(Merchant(id=merchant_id, name="Acme & Sons")))

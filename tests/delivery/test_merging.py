@@ -6,20 +6,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.orm import Session
 
 from paylink.accounts.models import Merchant
 from paylink.channels.base import DeliveryStatus
+from paylink.consent.models import Suppression, SuppressionReason
 from paylink.db import Database
 from paylink.delivery import service
 from paylink.delivery.models import Delivery
-from paylink.delivery.states import RANK, outranked_by, steps_between
+from paylink.delivery.states import ENDED_BADLY, RANK, outranked_by, steps_between
 from paylink.events import log
 from paylink.kit.clock import utcnow
 from paylink.kit.ids import new_id
-from paylink.links.models import LinkStatus, PaymentLink
+from paylink.links.models import PaymentLink
+from paylink.messages import render
 
 NEWS = [status for status in DeliveryStatus if status is not DeliveryStatus.QUEUED]
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -50,13 +53,20 @@ def plant(session: Session) -> str:
     return delivery_id
 
 
+def reported(status: DeliveryStatus) -> dict[str, str]:
+    """What a carrier says with a bad end."""
+    return {"reason": f"because {status}", "code": f"code {status}"} if status in ENDED_BADLY else {}
+
+
 def tell(db: Database, news: list[DeliveryStatus]) -> tuple[Delivery, list[Any]]:
     """A new delivery that hears ``news`` in this order, and the events it told."""
     delivery_id = db.transact_sync(plant)
     for number, status in enumerate(news):
         when = START + timedelta(seconds=number)
         db.transact_sync(
-            lambda session, status=status, when=when: service.record(session, delivery_id, status, occurred_at=when)
+            lambda session, status=status, when=when: service.record(
+                session, delivery_id, status, occurred_at=when, **reported(status)
+            )
         )
 
     def look(session: Session) -> tuple[Delivery, list[Any]]:
@@ -87,6 +97,40 @@ def test_any_order_of_receipts_ends_in_the_highest_of_them(sqlite_db: Database, 
     if delivery.status in {DeliveryStatus.DELIVERED, DeliveryStatus.READ}:
         assert delivery.delivered_at is not None
         assert "delivered" in told
+    the_reason_is_that_of_its_state(delivery, events, news)
+
+
+def the_reason_is_that_of_its_state(delivery: Delivery, events: list[Any], news: list[DeliveryStatus]) -> None:
+    """Of several bad ends the first is told; none is kept once it has arrived."""
+    bad = [event for event in events if event.type.removeprefix("delivery.") in ENDED_BADLY]
+    assert len(bad) <= 1
+    assert all(event.data["reason"] == f"because {event.type.removeprefix('delivery.')}" for event in bad)
+    assert [event.type for event in events if "reason" in event.data] == [event.type for event in bad]
+    if delivery.status in ENDED_BADLY:
+        first = next(status for status in news if status in ENDED_BADLY)
+        assert (delivery.status, delivery.failure_reason) == (first, f"because {first}")
+        assert delivery.failure_code == f"code {first}"
+    else:
+        assert (delivery.failure_reason, delivery.failure_code) == (None, None)
+
+
+@settings(ONCE, max_examples=30)
+@given(news=st.lists(st.sampled_from(NEWS), min_size=1, max_size=6))
+def test_what_is_said_of_the_person_counts_in_any_order(sqlite_db: Database, news: list[DeliveryStatus]) -> None:
+    """An opt-out always, whatever became of this message; a bounce unless it has arrived after all."""
+
+    def clear(session: Session) -> None:
+        session.execute(sa.delete(Suppression))
+
+    sqlite_db.transact_sync(clear)
+    tell(sqlite_db, news)
+    found = sqlite_db.read_sync(lambda session: set(session.scalars(sa.select(Suppression.reason))))
+    arrived = next((at for at, status in enumerate(news) if RANK[status] >= RANK[DeliveryStatus.DELIVERED]), len(news))
+    bounced = DeliveryStatus.BOUNCED in news[:arrived]
+    opted_out = DeliveryStatus.OPTED_OUT in news
+    # One row for an address: that it does not exist outlasts what the person said.
+    expected = SuppressionReason.BOUNCE if bounced else SuppressionReason.PROVIDER if opted_out else None
+    assert found == ({expected} if expected else set())
 
 
 @ONCE
@@ -139,41 +183,5 @@ def test_no_state_outranks_itself(status: DeliveryStatus) -> None:
 
 
 def test_the_templates_are_packaged() -> None:
-    folder = Path(service.__file__).parent / "templates" / "en"
-    assert {path.name for path in folder.iterdir()} >= {"sms.txt", "chat.txt", "email.txt", "email.html"}
-
-
-@pytest.mark.parametrize("ended", [LinkStatus.PAID, LinkStatus.EXPIRED, LinkStatus.CANCELED])
-def test_what_its_link_did_not_wait_for_says_that_it_was_not_sent(db: Database, ended: LinkStatus) -> None:
-    def end(session: Session) -> str:
-        delivery_id = plant(session)
-        session.flush()
-        service.close_unsent(session, delivery_id)
-        assert session.get_one(Delivery, delivery_id).status == DeliveryStatus.QUEUED
-        session.get_one(PaymentLink, session.get_one(Delivery, delivery_id).link_id).status = ended.value
-        return delivery_id
-
-    delivery_id = db.transact_sync(end)
-    for _ in range(2):
-        db.transact_sync(lambda session: service.close_unsent(session, delivery_id))
-
-    def look(session: Session) -> tuple[Delivery, list[Any]]:
-        found = session.get_one(Delivery, delivery_id)
-        return found, list(log.timeline(session, merchant_id="mer_x", link_id=found.link_id, after_seq=0))
-
-    delivery, events = db.read_sync(look)
-    assert (delivery.status, delivery.failure_reason) == ("failed", service.UNSENT[ended])
-    assert [event.type for event in events] == ["delivery.failed"]
-
-
-def test_what_was_sent_is_not_called_unsent(db: Database) -> None:
-    delivery_id = db.transact_sync(plant)
-    db.transact_sync(lambda session: service.record(session, delivery_id, DeliveryStatus.SENT))
-
-    def end(session: Session) -> None:
-        session.get_one(PaymentLink, session.get_one(Delivery, delivery_id).link_id).status = LinkStatus.PAID.value
-        session.flush()
-        service.close_unsent(session, delivery_id)
-
-    db.transact_sync(end)
-    assert db.read_sync(lambda session: session.get_one(Delivery, delivery_id).status) == DeliveryStatus.SENT
+    folder = Path(render.__file__).parent / "templates"
+    assert {path.name for path in folder.iterdir()} >= {"sms.txt", "chat.txt", "email.txt", "email.mjml"}

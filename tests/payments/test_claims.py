@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from paylink import idempotency
 from paylink.accounts.service import create_api_key
+from paylink.channels.switchboard import Switchboard
 from paylink.console import build_api
 from paylink.events.stream import Rights
 from paylink.idempotency import CLAIM_LEASE, IdempotencyKey
@@ -27,7 +28,13 @@ async def api(world: World) -> AsyncIterator[httpx.AsyncClient]:
             session, merchant_id=world.merchant_id, name="crm", live=False, keyring=world.ctx.keyring
         )
     )
-    app = build_api(world.ctx, carriers={}, readiness=_ready, rights=Rights(world.db), callbacks_only=False)
+    app = build_api(
+        world.ctx,
+        switchboard=Switchboard(world.db, world.ctx.keyring),
+        readiness=_ready,
+        rights=Rights(world.db),
+        callbacks_only=False,
+    )
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": "order-1"}
     async with httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers) as client:

@@ -13,6 +13,9 @@ import sqlalchemy as sa
 
 from paylink.channels.base import Channel, Message, TemporaryFault
 from paylink.channels.sandbox import SandboxChannel
+from paylink.channels.switchboard import Switchboard
+from paylink.consent import service as consent
+from paylink.consent.models import SuppressionReason, SuppressionScope
 from paylink.customers.service import Contact
 from paylink.delivery.models import Delivery
 from paylink.jobs import TryAgain
@@ -76,7 +79,7 @@ class Desk:
     async def send(self, carrier: Any = None) -> list[Receipt]:
         """Runs the job of every receipt, as the worker would."""
         carrier = carrier or self.carrier
-        sender = ReceiptSender(self.world.db, {"email": carrier, "sms": carrier})
+        sender = ReceiptSender(self.world.db, Switchboard(self.world.db, self.world.ctx.keyring, sandbox=carrier))
         for receipt in await self.receipts():
             assert await self.world.jobs(RECEIPT_JOB, receipt.id) == [f"{RECEIPT_JOB}:{receipt.id}"]
             await sender.send(receipt.id)
@@ -103,6 +106,18 @@ async def desk(world: World) -> AsyncIterator[Desk]:
 
 def someone(name: str = "zoe") -> str:
     return f"{name}+{uuid4().hex}@example.com"
+
+
+async def test_who_has_opted_out_gets_no_receipt_either(world: World, desk: Desk) -> None:
+    email = someone()
+    said = {"scope": SuppressionScope.ALL, "reason": SuppressionReason.AGENT, "by": "agent:agt_x"}
+    await world.db.transact(lambda s: consent.suppress(s, world.merchant_id, "email", email, **said) and None)
+    started = await world.start(await world.link(contact=Contact(name="Zoë", email=email)))
+    await world.confirm(started.payment_id)
+    await world.callback(started.payment_id)
+    (receipt,) = await desk.send()
+    assert (receipt.status, await desk.inbox(email)) == ("failed", [])
+    assert "asked for no more e-mails" in str(receipt.failure_reason)
 
 
 async def test_one_receipt_however_many_hear_of_the_payment(world: World, desk: Desk) -> None:
@@ -189,9 +204,10 @@ async def test_where_it_goes(
     assert [(one.channel, one.to) for one in await desk.receipts()] == ([expected] if expected else [])
 
 
-async def test_an_address_that_took_no_link_is_no_place_for_a_receipt(world: World, desk: Desk) -> None:
+@pytest.mark.parametrize("status", ["failed", "bounced", "opted_out", "expired"])
+async def test_an_address_that_took_no_link_is_no_place_for_a_receipt(world: World, desk: Desk, status: str) -> None:
     link_id = await world.link()
-    await desk.deliver(link_id, "email", MAIL, status="failed")
+    await desk.deliver(link_id, "email", MAIL, status=status)
     await world.pay(link_id)
     assert await desk.receipts() == []
 
@@ -297,7 +313,7 @@ async def test_without_a_carrier_it_is_told_so(world: World, desk: Desk) -> None
     link_id = await world.link(contact=Contact(phone=TEXT))
     await world.pay(link_id)
     (receipt,) = await desk.receipts()
-    await ReceiptSender(world.db, {}).send(receipt.id)
+    await ReceiptSender(world.db, Switchboard(world.db, world.ctx.keyring)).send(receipt.id)
     told = await world.told_of(link_id, "receipt.failed")
     assert (told["channel"], told["to"], told["reason"]) == ("sms", "+44•••••0123", "This channel is not set up")
 

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ from sqlalchemy.orm import Session
 from typer.testing import CliRunner
 
 from paylink import reconcile_command
+from paylink.channels.switchboard import Switchboard
 from paylink.cli import app
-from paylink.config import Settings
 from paylink.console import build_api
-from paylink.db import Database, database_now
+from paylink.db import database_now
 from paylink.events.stream import Rights
 from paylink.jobs import TryAgain, Worker
 from paylink.kit.clock import utcnow
@@ -35,31 +34,11 @@ from paylink.reconciliation.differences import QUIET, C, Difference
 from paylink.reconciliation.jobs import RECONCILE_JOB, SCHEDULES, Due, Reconciler, Scope, key_of, newest, prune
 from paylink.reconciliation.models import Reconciliation
 from paylink.reconciliation.report import KEPT, count, merged
-from tests.payments.world import World, opened, sandbox
+from tests.payments.world import World
 from tests.reconciliation.differences import FAST, Seeder, behind_held, metadata
 from webhooks.inbound.undelivered import FetchedInbox
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def db(database_url: str) -> Iterator[Database]:
-    """A database of its own: a run looks at the payments of all merchants."""
-    database = Database(database_url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def provider(tmp_path: Path) -> Iterator[Settings]:
-    with sandbox(tmp_path) as settings:
-        yield settings
-
-
-@pytest.fixture
-async def world(db: Database, provider: Settings) -> AsyncIterator[World]:
-    async with opened(db, provider) as made:
-        yield made
 
 
 async def rows(world: World) -> dict[str, Reconciliation]:
@@ -200,7 +179,13 @@ async def test_the_metrics_are_read_from_the_rows(world: World) -> None:
         )
 
     await world.db.transact(write)
-    api = build_api(world.ctx, carriers={}, readiness=_ready, rights=Rights(world.db), callbacks_only=False)
+    api = build_api(
+        world.ctx,
+        switchboard=Switchboard(world.db, world.ctx.keyring),
+        readiness=_ready,
+        rights=Rights(world.db),
+        callbacks_only=False,
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://test") as client:
         text = (await client.get("/metrics")).text
         assert 'paylink_reconciliation_differences{class="ahead",scope="recent"} 1.0' in text

@@ -1,17 +1,13 @@
 """Working on a stored callback. Each can be run again: what it changes, it changes once."""
 
-from datetime import datetime
-
 import structlog
 
-from paylink.channels.base import DeliveryStatus
 from paylink.context import Context
-from paylink.delivery import service as deliveries
 from paylink.jobs import TryAgain
 from paylink.payments import disputes, finding, refunds, review
 from paylink.payments import service as payments
 from paylink.psp.base import PspError, PspRefused, Subject
-from webhooks.inbound import inbox
+from webhooks.inbound import inbox, messaging
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +20,7 @@ async def handle(ctx: Context, inbound_id: str) -> None:
         if stored.source.startswith("psp:"):
             await _from_psp(ctx, stored.summary)
         else:
-            await _from_carrier(ctx, stored.summary)
+            await messaging.work(ctx, stored)
     except PspRefused as refused:
         if refused.code == "authentication":
             # Our key is not right just now, which says nothing of the object.
@@ -63,15 +59,3 @@ async def _review(ctx: Context, psp_review_id: str) -> None:
     payment_id = await _payment(ctx, theirs.payment_id) if theirs.payment_id else None
     if payment_id is not None:
         await review.closed_at_provider(ctx, payment_id, theirs)
-
-
-async def _from_carrier(ctx: Context, summary: dict[str, str]) -> None:
-    await ctx.db.transact(
-        lambda session: deliveries.record(
-            session,
-            summary["delivery"],
-            DeliveryStatus(summary["status"]),
-            occurred_at=datetime.fromisoformat(summary["occurred_at"]),
-            reason=summary.get("reason"),
-        )
-    )

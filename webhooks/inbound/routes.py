@@ -1,17 +1,19 @@
 """``/webhooks/…``: verify over the raw body, store once, acknowledge. The work comes after, in a job."""
 
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 from sqlalchemy.orm import Session
 
-from paylink.channels.base import Callback, CallbackRefused, Channel, Report
+from paylink.channels.base import Callback, CallbackRefused, Channel, Parsed
+from paylink.channels.switchboard import NoSuchChannel, Switchboard
 from paylink.context import Context, Ctx
 from paylink.errors import BadRequest, NotFound
 from paylink.psp.base import WebhookRefused
-from webhooks.inbound import inbox
+from webhooks.inbound import inbox, messaging
 from webhooks.inbound.inbox import MAX_ID
 
 log = structlog.get_logger(__name__)
@@ -19,12 +21,14 @@ router = APIRouter(prefix="/webhooks", tags=["Callbacks"])
 
 received = Counter("paylink_webhooks_received_total", "Callbacks accepted, by source", ["source", "repeat"])
 refused = Counter("paylink_webhooks_refused_total", "Callbacks refused for a bad signature or form", ["source"])
+# Whoever asks is not told which half of the address is wrong.
+NO_SUCH_PROVIDER: Final = "No such provider"
 
 
 @router.post("/psp/{provider}", summary="Callbacks of the payment provider")
 async def from_psp(provider: str, request: Request, ctx: Ctx) -> Response:
     if provider != ctx.psp.name:
-        raise NotFound("No such provider")
+        raise NotFound(NO_SUCH_PROVIDER)
     try:
         event = ctx.psp.parse_webhook(await request.body(), dict(request.headers))
     except WebhookRefused as error:
@@ -37,41 +41,60 @@ async def from_psp(provider: str, request: Request, ctx: Ctx) -> Response:
     return Response(status_code=200)
 
 
-@router.post("/messaging/{provider}", summary="Delivery reports of a carrier")
-async def from_carrier(provider: str, request: Request, ctx: Ctx) -> Response:
-    carriers: dict[str, Channel] = request.app.state.carriers
-    carrier = carriers.get(provider)
-    if carrier is None:
-        raise NotFound("No such provider")
+@router.post("/messaging/{provider}", summary="Delivery reports of the sandbox's carrier")
+async def from_sandbox(provider: str, request: Request, ctx: Ctx) -> Response:
+    carrier = _switchboard(request).sandbox
+    if carrier is None or provider != carrier.name:
+        raise NotFound(NO_SUCH_PROVIDER)
+    return await _take(request, ctx, carrier, provider=provider, account_id=None)
+
+
+@router.get("/messaging/{provider}/{account_id}", include_in_schema=False)
+@router.put("/messaging/{provider}/{account_id}", include_in_schema=False)
+@router.post("/messaging/{provider}/{account_id}", summary="Delivery reports and replies, by a channel account")
+async def from_carrier(provider: str, account_id: str, request: Request, ctx: Ctx) -> Response:
+    """How a provider calls, and what it wants to hear, is its adapter's business; what was refused was not stored."""
     try:
-        reports = carrier.parse_callback(await _callback(request)).reports
+        found = await _switchboard(request).by_provider_account(provider, account_id)
+    except NoSuchChannel:
+        found = None
+    if found is None:
+        raise NotFound(NO_SUCH_PROVIDER)
+    return await _take(request, ctx, found.channel, provider=provider, account_id=found.account.id)
+
+
+async def _take(request: Request, ctx: Context, channel: Channel, *, provider: str, account_id: str | None) -> Response:
+    source = f"messaging:{provider}"
+    parsed = _parse(channel, await _callback(request, ctx), source=source)
+    place = source if account_id is None else f"{source}:{account_id}"
+    if parsed.reports or parsed.replies:
+        new = await ctx.db.transact(lambda session: messaging.store(session, ctx.jobs, parsed, source=place))
+        for one in new:
+            received.labels(source, "no" if one else "yes").inc()
+    return Response(parsed.body, 200, media_type=parsed.media_type)
+
+
+def _parse(channel: Channel, callback: Callback, *, source: str) -> Parsed:
+    """Whatever is sent to this address, an adapter that stumbles over it has refused it."""
+    try:
+        return channel.parse_callback(callback)
     except CallbackRefused as error:
-        raise _refuse(f"messaging:{provider}", str(error)) from None
-    for report in reports:
-        source = f"messaging:{provider}"
-        await _store(
-            ctx,
-            source,
-            report.id,
-            lambda session, report=report, source=source: inbox.store(  # type: ignore[misc]
-                session,
-                ctx.jobs,
-                source=source,
-                external_id=report.id,
-                kind=f"delivery.{report.status}",
-                summary=_report_summary(report),
-            ),
-        )
-    return Response(status_code=200)
+        raise _refuse(source, str(error)) from None
+    except Exception as error:
+        raise _refuse(source, type(error).__name__) from error
 
 
-async def _callback(request: Request) -> Callback:
+async def _callback(request: Request, ctx: Context) -> Callback:
+    """The address as the outside called it: a proxy may stand in front, and some providers sign the whole of it."""
+    path, query = request.scope.get("raw_path") or b"", request.scope.get("query_string") or b""
+    called = ctx.settings.console_url + path.decode("latin-1").partition("?")[0]
     return Callback(
         method=request.method,
-        url=str(request.url),
+        url=f"{called}?{query.decode('latin-1')}" if query else called,
         query=dict(request.query_params),
         headers=dict(request.headers),
-        body=await request.body(),
+        # A body that comes with GET means nothing, and its size is not bounded.
+        body=b"" if request.method == "GET" else await request.body(),
     )
 
 
@@ -88,10 +111,7 @@ def _refuse(source: str, why: str) -> BadRequest:
     return BadRequest("The signature or the form of this callback is not right", code="callback_refused")
 
 
-def _report_summary(report: Report) -> dict[str, str]:
-    return {
-        "delivery": report.reference,
-        "status": report.status.value,
-        "occurred_at": report.occurred_at.isoformat(),
-        **({"reason": report.reason[:200]} if report.reason else {}),
-    }
+def _switchboard(request: Request) -> Switchboard:
+    found = request.app.state.switchboard
+    assert isinstance(found, Switchboard)  # noqa: S101 - says so to the type checker
+    return found

@@ -1,17 +1,21 @@
 import { client, take } from "./client";
 import { idempotent } from "./keys";
-import type { ChannelName, Delivery, PreviewRequest } from "./types";
+import type { ChannelName, Delivery, DeliveryDraft, PreviewRequest } from "./types";
 
-export const sendAgain = (
-  link: string,
-  body: { channel: ChannelName; to?: string },
-  key: string,
-): Promise<Delivery> =>
+export const sendAgain = (link: string, body: DeliveryDraft, key: string): Promise<Delivery> =>
   take(
     client.POST("/v1/payment_links/{link_id}/deliveries", {
       body,
       params: { path: { link_id: link } },
       headers: idempotent(key),
+    }),
+  );
+
+/** Its address opens nothing any more. */
+export const withdraw = (link: string, delivery: string): Promise<Delivery> =>
+  take(
+    client.POST("/v1/payment_links/{link_id}/deliveries/{delivery_id}/withdraw", {
+      params: { path: { link_id: link, delivery_id: delivery } },
     }),
   );
 
@@ -22,3 +26,6 @@ export const checkAddress = (channel: ChannelName, to: string) =>
 
 export const qrAddress = (link: string, delivery: string, kind: "svg" | "png") =>
   `/v1/payment_links/${encodeURIComponent(link)}/deliveries/${encodeURIComponent(delivery)}/qr.${kind}`;
+
+/** With more redundancy: paper gets dirty and folded. */
+export const qrForPrint = (link: string, delivery: string) => `${qrAddress(link, delivery, "svg")}?level=Q`;

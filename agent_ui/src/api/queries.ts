@@ -1,6 +1,7 @@
 /** Names of what TanStack Query holds, and the hooks that read it. */
 import { skipToken, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { getMe, listApiKeys, listAuditEntries, listCurrencies } from "./account";
+import { listAccounts, listChannels, listProviders, listSuppressions, listTemplates } from "./channels";
 import { getLink, type LinkFilter, listEvents, listLinks, listPayments } from "./links";
 import { getPayment, listDisputes, listRefunds } from "./payments";
 import type { LinkEvent, Page, Payment } from "./types";
@@ -19,6 +20,11 @@ export const keys = {
   payment: (id: string) => ["payment", id] as const,
   disputes: ["disputes"] as const,
   audit: ["audit"] as const,
+  channels: ["channels"] as const,
+  providers: ["channel_providers"] as const,
+  accounts: ["channel_accounts"] as const,
+  suppressions: ["suppressions"] as const,
+  templates: ["message_templates"] as const,
   /** What the stream has told of a link since the page was opened. */
   live: (id: string) => ["live", id] as const,
   /** Addresses from creating answers: delivery id → URL. Only in this tab's memory, the API shows them once. */
@@ -75,6 +81,17 @@ export const useAudit = () =>
     initialPageParam: undefined as string | undefined,
     getNextPageParam: nextPage,
   });
+
+export const useChannels = () => useQuery({ queryKey: keys.channels, queryFn: listChannels });
+
+export const useProviders = () =>
+  useQuery({ queryKey: keys.providers, queryFn: listProviders, staleTime: Number.POSITIVE_INFINITY });
+
+export const useAccounts = () => useQuery({ queryKey: keys.accounts, queryFn: listAccounts });
+
+export const useSuppressions = () => useQuery({ queryKey: keys.suppressions, queryFn: listSuppressions });
+
+export const useTemplates = () => useQuery({ queryKey: keys.templates, queryFn: listTemplates });
 
 export const useLiveEvents = (id: string) =>
   useQuery<LinkEvent[]>({ queryKey: keys.live(id), queryFn: skipToken });

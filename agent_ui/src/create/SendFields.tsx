@@ -2,6 +2,7 @@ import { Checkbox, SimpleGrid } from "@mantine/core";
 import { useSession } from "../session/session";
 import { CHANNELS, choicesFor } from "../ui/channels";
 import { Fieldset } from "./Fieldset";
+import { sendable } from "./draft";
 import { useLinkFormContext } from "./form";
 
 export function SendFields() {
@@ -22,6 +23,14 @@ export function SendFields() {
           ))}
         </SimpleGrid>
       </Checkbox.Group>
+      {sendable(form.values.channels).length > 1 && (
+        <Checkbox
+          mt="md"
+          label="One after the other"
+          description="The next is sent only when the one before does not arrive"
+          {...form.getInputProps("inTurn", { type: "checkbox" })}
+        />
+      )}
     </Fieldset>
   );
 }

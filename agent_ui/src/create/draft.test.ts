@@ -95,3 +95,26 @@ describe("errors", () => {
     expect(findMistakes(values({ customer, channels: ["sms", "qr"] }), null, Date.now())).toEqual({});
   });
 });
+
+describe("channels one after the other", () => {
+  const values = {
+    ...emptyValues("GBP"),
+    customer: { ...emptyValues("GBP").customer, phone: "+447700900123", email: "a@example.com" },
+    channels: ["sms", "qr", "email"] as Values["channels"],
+  };
+
+  it("are all asked for at once unless said otherwise", () => {
+    expect(toDraft(values, 1).deliver).toEqual([
+      { channel: "sms", to: "+447700900123" },
+      { channel: "qr", to: undefined },
+      { channel: "email", to: "a@example.com" },
+    ]);
+  });
+
+  it("stand behind the first that has an address; what is shown on screen is not sent", () => {
+    expect(toDraft({ ...values, inTurn: true }, 1).deliver).toEqual([
+      { channel: "sms", to: "+447700900123", fallback: [{ channel: "email", to: "a@example.com" }] },
+      { channel: "qr", to: undefined },
+    ]);
+  });
+});

@@ -17,6 +17,8 @@ export interface Values {
   expiry: string;
   expiresAt: string;
   channels: ChannelName[];
+  /** One channel after the other, the next when the one before did not arrive; else all at once. */
+  inTurn: boolean;
 }
 
 export const CUSTOM_EXPIRY = "custom";
@@ -41,6 +43,7 @@ export const emptyValues = (currency: string): Values => ({
   expiry: "86400",
   expiresAt: "",
   channels: [],
+  inTurn: false,
 });
 
 const filled = (text: string) => text.trim() || undefined;
@@ -68,8 +71,19 @@ export function toDraft(values: Values, minor: number, minimum?: number): LinkDr
     customer: customerOf(values),
     expires_in: custom ? undefined : Number(values.expiry),
     expires_at: custom ? new Date(values.expiresAt).toISOString() : undefined,
-    deliver: values.channels.map((channel) => ({ channel, to: addressFor(channel, values.customer) })),
+    deliver: deliveriesOf(values),
   };
+}
+
+/** What can follow another: a channel that has an address to send to by itself. */
+export const sendable = (channels: ChannelName[]) => channels.filter((name) => CHANNELS[name].address);
+
+function deliveriesOf(values: Values): LinkDraft["deliver"] {
+  const sends = values.channels.map((channel) => ({ channel, to: addressFor(channel, values.customer) }));
+  const inLine = sends.filter(({ channel }) => CHANNELS[channel].address);
+  const [first, ...rest] = inLine;
+  if (!values.inTurn || !first || rest.length === 0) return sends;
+  return [{ ...first, fallback: rest }, ...sends.filter((one) => !inLine.includes(one))];
 }
 
 /** The least that may be paid at once: null where it is all or nothing. It cannot be judged without the amount. */

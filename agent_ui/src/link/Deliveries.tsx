@@ -6,12 +6,13 @@ import { inWords, sentenceCase } from "../stream/facts";
 import { CopyButton } from "../ui/CopyButton";
 import { CHANNELS } from "../ui/channels";
 import { Panel } from "../ui/Panel";
-import { DeliveryBadge } from "../ui/StatusBadge";
+import { DeliveryBadge, WithdrawnBadge } from "../ui/StatusBadge";
 import { RelativeTime } from "../ui/Time";
 import classes from "./link.module.css";
 import { isOpen } from "./open";
 import { QrButton } from "./Qr";
 import { SendAgain } from "./SendAgain";
+import { WithdrawButton } from "./WithdrawButton";
 
 export function Deliveries({ link }: { link: Link }) {
   const [opened, dialog] = useDisclosure();
@@ -55,23 +56,36 @@ function Row({ delivery, link }: { delivery: Delivery; link: Link }) {
             <RelativeTime at={delivery.delivered_at ?? delivery.sent_at ?? delivery.created_at} />
           </Text>
         </Stack>
-        <DeliveryBadge status={delivery.status} />
+        {delivery.withdrawn_at ? <WithdrawnBadge /> : <DeliveryBadge status={delivery.status} />}
       </Group>
       {delivery.failure_reason && (
         <Text size="sm" c="var(--mantine-color-error)" mt={4}>
           {sentenceCase(inWords(delivery.failure_reason))}
         </Text>
       )}
-      {isOpen(link) && delivery.channel === "qr" && (
-        <Group mt={6}>
-          <QrButton link={link.id} delivery={delivery.id} />
-        </Group>
-      )}
-      {isOpen(link) && delivery.channel === "chat" && url && (
-        <Group mt={6}>
-          <CopyButton text={url} label="Copy link" size="compact-sm" />
+      <Notes delivery={delivery} />
+      {isOpen(link) && !delivery.withdrawn_at && (
+        <Group mt={6} gap="xs">
+          {delivery.channel === "qr" && <QrButton link={link.id} delivery={delivery.id} />}
+          {url && delivery.channel !== "qr" && <CopyButton text={url} label="Copy link" size="compact-sm" />}
+          <WithdrawButton link={link.id} delivery={delivery} />
         </Group>
       )}
     </li>
   );
+}
+
+/** What is tried again, what stands in for what, and what comes next. */
+function Notes({ delivery }: { delivery: Delivery }) {
+  const next = delivery.fallback.map(({ channel }) => CHANNELS[channel].label).join(", then ");
+  const notes = [
+    delivery.status === "queued" && delivery.last_fault && `Trying again: ${inWords(delivery.last_fault)}`,
+    delivery.fallback_reason && `Sent instead: ${inWords(delivery.fallback_reason)}`,
+    next && delivery.status !== "delivered" && delivery.status !== "read" && `If it does not arrive: ${next}`,
+  ].filter(Boolean);
+  return notes.map((note) => (
+    <Text key={String(note)} size="xs" c="dimmed" mt={2}>
+      {note}
+    </Text>
+  ));
 }

@@ -19,7 +19,7 @@ export function Details({ link }: { link: Link }) {
     ["Customer", customer?.name],
     ["Phone", customer?.phone],
     ["Email", customer?.email],
-    ["Language", customer?.locale],
+    ["Language", link.locale ?? customer?.locale],
     ["Customer number", customer?.external_id],
     ["Description", link.description],
     ["Reference", link.reference],

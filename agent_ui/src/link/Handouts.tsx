@@ -10,11 +10,13 @@ import { withAddress } from "./message";
 import { isOpen } from "./open";
 import { QrImage } from "./Qr";
 
+const PASTED = new Set(["chat", "other"]);
+
 /** What the agent hands over: addresses to paste and codes to scan. An address is known only where it was just made. */
 export function Handouts({ link }: { link: Link }) {
   const urls = useHandouts(link.id).data ?? {};
   if (!isOpen(link)) return null;
-  const chat = link.deliveries.findLast(({ id, channel }) => channel === "chat" && urls[id]);
+  const chat = link.deliveries.findLast(({ id, channel }) => PASTED.has(channel) && urls[id]);
   const qr = link.deliveries.findLast(({ id, channel }) => channel === "qr" && urls[id]);
   const url = chat ? urls[chat.id] : link.deliveries.length === 0 ? urls[LINK_ITSELF] : undefined;
   if (!url && !qr) return null;

@@ -24,6 +24,7 @@ import { isOpen } from "./open";
 import { Payments } from "./Payments";
 import { Progress } from "./Progress";
 import { Timeline } from "./Timeline";
+import { Words } from "./Words";
 
 export function LinkPage({ id }: { id: string }) {
   const link = useLink(id);
@@ -78,6 +79,7 @@ function Loaded({ link }: { link: Link }) {
           </Text>
         )}
         <Stack gap="md" mb="lg">
+          <Words link={link} />
           <Advice events={timeline.events} />
           <Locked link={link} />
           <LateMoney payments={payments.data ?? []} />

@@ -1,7 +1,7 @@
 import { Alert, Anchor, Button, Modal, Stack, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useState } from "react";
-import { qrAddress } from "../api/deliveries";
+import { qrAddress, qrForPrint } from "../api/deliveries";
 import { Icon } from "../ui/icons";
 import classes from "./link.module.css";
 
@@ -29,6 +29,9 @@ export function QrImage({ link, delivery, large = false }: QrProps & { large?: b
       </Text>
       <Anchor size="sm" href={qrAddress(link, delivery, "png")} download={`${link}.png`}>
         Save as an image
+      </Anchor>
+      <Anchor size="sm" href={qrForPrint(link, delivery)} download={`${link}.svg`}>
+        Save for print
       </Anchor>
     </Stack>
   );

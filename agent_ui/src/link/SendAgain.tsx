@@ -4,7 +4,7 @@ import { useState } from "react";
 import { sendAgain } from "../api/deliveries";
 import { SubmitKey } from "../api/keys";
 import { ApiError } from "../api/problem";
-import { keys } from "../api/queries";
+import { keys, useChannels } from "../api/queries";
 import type { ChannelName, Link } from "../api/types";
 import { useSession } from "../session/session";
 import { AddressInput } from "../ui/AddressInput";
@@ -25,7 +25,9 @@ export function SendAgain({ link, opened, onClose }: SendAgainProps) {
     link.deliveries.at(-1)?.channel ?? usable[0]?.name ?? "chat",
   );
   const [typed, setTyped] = useState<string | null>(null);
+  const [via, setVia] = useState("");
   const [fault, setFault] = useState<string | null>(null);
+  const ways = useChannels().data?.data.find((one) => one.channel === channel)?.accounts ?? [];
 
   const kind = CHANNELS[channel].address;
   const to = typed ?? addressKnown(link, channel);
@@ -33,11 +35,12 @@ export function SendAgain({ link, opened, onClose }: SendAgainProps) {
   const choose = (next: ChannelName) => {
     setChannel(next);
     setTyped(null);
+    setVia("");
     setFault(null);
   };
 
   const send = async () => {
-    const body = kind ? { channel, to: to.trim() } : { channel };
+    const body = { channel, ...(kind && { to: to.trim() }), ...(via && { via }) };
     try {
       const { id, url } = await sendAgain(link.id, body, key.for(body));
       if (url)
@@ -67,6 +70,17 @@ export function SendAgain({ link, opened, onClose }: SendAgainProps) {
         onChange={(event) => choose(event.currentTarget.value as ChannelName)}
         data={usable.map(({ name }) => ({ value: name, label: CHANNELS[name].label }))}
       />
+      {ways.length > 1 && (
+        <NativeSelect
+          label="By"
+          value={via}
+          onChange={(event) => setVia(event.currentTarget.value)}
+          data={[
+            { value: "", label: "As usual" },
+            ...ways.map(({ id, name }) => ({ value: id, label: name })),
+          ]}
+        />
+      )}
       {kind && (
         <AddressInput
           label="To"

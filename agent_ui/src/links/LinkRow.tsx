@@ -70,14 +70,18 @@ function Latest({ link }: { link: PaymentLink }) {
   );
 }
 
-const BEST_FIRST: Delivery["status"][] = ["read", "delivered", "sent", "queued", "failed"];
-const WORDS = {
-  queued: "Sending",
-  sent: "Sent",
-  delivered: "Delivered",
+/** The best first. */
+const WORDS: Record<Delivery["status"], string> = {
   read: "Read, sent",
+  delivered: "Delivered",
+  sent: "Sent",
+  queued: "Sending",
+  expired: "Not in time",
+  bounced: "Came back",
+  opted_out: "Opted out of messages",
   failed: "Not delivered",
 };
+const BEST_FIRST = Object.keys(WORDS);
 
 /** Of several messages the one that got furthest says how things stand. */
 function stateOf({ status, deliveries }: PaymentLink): string {

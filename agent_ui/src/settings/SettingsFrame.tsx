@@ -14,6 +14,9 @@ export function SettingsFrame({ title, children }: SettingsFrameProps) {
     <Page title={`${title}, settings`} heading="Settings">
       <nav aria-label="Settings" className={classes.tabs}>
         <Tab href="/settings" label="API keys" />
+        <Tab href="/settings/channels" label="Channels" />
+        <Tab href="/settings/messages" label="Messages" />
+        <Tab href="/settings/opt-outs" label="Opt-outs" />
         <Tab href="/settings/audit" label="Audit" />
       </nav>
       {children}

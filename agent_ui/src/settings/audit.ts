@@ -14,6 +14,13 @@ const ACTIONS: Record<string, string> = {
   "review.declined": "Declined a held payment",
   "review.released": "Let a held payment go: nobody decided in time",
   "refund.requested": "Refunded a payment",
+  "channel.added": "Added a channel",
+  "channel.changed": "Changed a channel",
+  "channel.removed": "Removed a channel",
+  "suppression.added": "Noted an opt-out",
+  "suppression.lifted": "Lifted an opt-out",
+  "template.changed": "Changed a message",
+  "delivery.withdrawn": "Withdrew a sent link",
   "reconcile.repaired": "Repaired a difference with the payment provider",
 };
 
@@ -39,6 +46,8 @@ export function pageOf(subject: string): string | null {
   if (subject.startsWith("pay_")) return `/payments/${subject}`;
   if (subject.startsWith("key_")) return "/settings";
   if (subject.startsWith("dp_")) return "/disputes";
+  if (subject.startsWith("chn_")) return "/settings/channels";
+  if (subject.startsWith("sup_")) return "/settings/opt-outs";
   return null;
 }
 

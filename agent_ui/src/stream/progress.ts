@@ -54,12 +54,13 @@ const MOVES: Record<string, Moves | ((event: LinkEvent) => Moves)> = {
 };
 
 /** A second message on its way does not undo the first one's arrival, nor does its failure. */
-const KEEPS_DONE = new Set(["delivery.queued", "delivery.failed", "card_entry.started"]);
+const LOST = new Set(["delivery.failed", "delivery.bounced", "delivery.opted_out", "delivery.expired"]);
+const KEEPS_DONE = new Set(["delivery.queued", ...LOST, "card_entry.started"]);
 
 const ENDED = new Set(["payment.failed", "payment.canceled"]);
 
 function movesOf(event: LinkEvent, stateOf: (step: StepName) => StepState): Moves {
-  if (event.type === "delivery.failed") {
+  if (LOST.has(event.type)) {
     return stateOf("sent") === "done" ? { delivered: "failed" } : { sent: "failed" };
   }
   if (ENDED.has(event.type)) {

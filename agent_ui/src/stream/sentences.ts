@@ -2,24 +2,8 @@
 import type { IconName } from "../ui/icons";
 import { AFTERWARDS } from "./afterwards";
 import { type Facts, inWords, nameInWords } from "./facts";
-import {
-  ATTEMPT,
-  because,
-  channel,
-  DELIVERY,
-  MONEY,
-  of,
-  to,
-  type Tone,
-  who,
-  withCard,
-  type Wording,
-} from "./wording";
-
-function fetched(facts: Facts): string {
-  const bot = facts.text("bot");
-  return bot ? `Link previewed by ${bot}, not a person` : "Link requested by a browser or a scanner";
-}
+import { MESSAGES } from "./messages";
+import { ATTEMPT, because, MONEY, of, type Tone, who, withCard, type Wording } from "./wording";
 
 const OUTCOMES: Record<string, { say: string; tone: Tone }> = {
   allow: { say: "Fraud check passed", tone: "good" },
@@ -48,17 +32,7 @@ export const WORDINGS: Record<string, Wording> = {
     tone: "neutral",
     stale: ["link"],
   },
-  "delivery.queued": { say: (f) => `Sending${channel(f)}${to(f)}`, tone: "neutral", stale: DELIVERY },
-  "delivery.sent": { say: (f) => `Sent${channel(f)}${to(f)}`, tone: "info", stale: DELIVERY },
-  "delivery.delivered": { say: (f) => `Delivered${channel(f)}${to(f)}`, tone: "good", stale: DELIVERY },
-  "delivery.read": { say: (f) => `Message read${to(f)}`, tone: "good", stale: DELIVERY },
-  "delivery.failed": {
-    say: (f) => `Could not be delivered${channel(f)}${to(f)}${because(f, "reason")}`,
-    tone: "bad",
-    stale: DELIVERY,
-  },
-  "link.fetched": { say: fetched, tone: "neutral", stale: [] },
-  "link.opened": { say: () => "Customer opened the payment page", tone: "info", stale: [] },
+  ...MESSAGES,
   "card_entry.started": { say: () => "Customer is entering card details", tone: "info", stale: [] },
   "card_entry.completed": {
     say: (f) => `Card details complete${f.card() ? ` (${f.card()})` : ""}`,

@@ -22,6 +22,9 @@ const DELIVERY_STATUS: Record<Delivery["status"], Look> = {
   delivered: { label: "Delivered", color: "green" },
   read: { label: "Read", color: "green" },
   failed: { label: "Failed", color: "red" },
+  bounced: { label: "Bounced", color: "red" },
+  opted_out: { label: "Opted out", color: "yellow" },
+  expired: { label: "Not in time", color: "red" },
 };
 
 const PAYMENT_STATUS: Record<Payment["status"], Look> = {
@@ -55,6 +58,12 @@ export const LinkBadge = ({ status }: { status: LinkStatus }) => (
 
 export const DeliveryBadge = ({ status }: { status: Delivery["status"] }) => (
   <Status look={DELIVERY_STATUS[status]} status={status} />
+);
+
+export const WithdrawnBadge = () => (
+  <Badge variant="light" color="gray" tt="none" fw={600} style={{ flexShrink: 0 }}>
+    Withdrawn
+  </Badge>
 );
 
 export const PaymentBadge = ({ status }: { status: Payment["status"] }) => (

@@ -14,11 +14,23 @@ interface Channel {
 export const CHANNELS: Record<ChannelName, Channel> = {
   sms: { label: "SMS", phrase: "by SMS", hint: "to the customer's phone", address: "phone" },
   email: { label: "Email", phrase: "by email", hint: "to the customer's address", address: "email" },
+  whatsapp: {
+    label: "WhatsApp",
+    phrase: "by WhatsApp",
+    hint: "to the customer's WhatsApp",
+    address: "phone",
+  },
   chat: { label: "Chat", phrase: "through chat", hint: "a link to paste into a conversation", address: null },
   qr: {
     label: "QR code",
     phrase: "as a QR code",
     hint: "on this screen, for the customer to scan",
+    address: null,
+  },
+  other: {
+    label: "Another app",
+    phrase: "by another app",
+    hint: "text and link to paste where you are talking",
     address: null,
   },
 };

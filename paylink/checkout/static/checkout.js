@@ -6,6 +6,8 @@ const CALL_MS = 30000;
 const PAUSES = [400, 700, 1000, 1500, 2000, 2500, 3000, 4000, 5000];
 const LOOK_MS = 20000;
 const BESIDE_MS = 4000;
+const SEEN_MS = 1000;
+const DRAFT_MS = 800;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const find = (id) => document.getElementById(id);
 
@@ -17,6 +19,9 @@ let busy = false;
 let typing = {};
 let told = Promise.resolve();
 let timer = 0;
+let glance = 0;
+let writing = 0;
+let awaited = 0;
 
 /* Reads the data that came with the page, and plays the page's part. */
 function begin() {
@@ -30,11 +35,12 @@ function begin() {
   page.due = page.amount;
   if (page.kind === "entry") whenVisible(enter);
   if (page.kind !== "link") return;
-  if (page.state !== "paid") whenVisible(() => tell("opened"));
+  look();
   if (page.state === "payable") {
     find("pay").addEventListener("submit", pay);
     mount();
     if (page.parts) parts();
+    document.querySelectorAll("[data-by]").forEach((button) => button.addEventListener("click", () => away(button)));
     if (page.attempted) recheck();
   }
   if (page.waiting) follow();
@@ -54,6 +60,18 @@ function whenVisible(action) {
   document.addEventListener("prerenderingchange", again);
 }
 
+/* That a person has the page before them: it was in sight for a while on end, or they touched it. */
+function look() {
+  clearTimeout(glance);
+  if (document.visibilityState === "visible" && !document.prerendering) glance = setTimeout(() => seen("visible"), SEEN_MS);
+}
+
+function seen(evidence) {
+  if (page.kind !== "link" || page.seen || page.state === "paid" || page.state === "continued") return;
+  page.seen = true;
+  tell("opened", navigator.webdriver ? { evidence, automated: true } : { evidence });
+}
+
 /* The token for a cookie: the answer is the link's page, which takes this one's place and address. */
 async function enter() {
   try {
@@ -61,7 +79,7 @@ async function enter() {
     show(await answer.text(), answer.headers.get("Content-Location"));
   } catch {
     document.querySelector(".entry").classList.remove("late");
-    say("We cannot reach this page just now. Please check your internet connection and try again.");
+    say(page.texts.unreachable);
   }
 }
 
@@ -70,7 +88,9 @@ function show(html, address) {
   if (!next.getElementById("main")) throw new Error("not a page of ours");
   if (address) history.replaceState(null, "", address);
   document.title = next.title;
-  find("main").replaceWith(next.getElementById("main"));
+  const { lang, dir } = next.documentElement;
+  Object.assign(document.documentElement, { lang, dir });
+  for (const part of [".bar", "main", ".foot"]) document.querySelector(part).replaceWith(next.querySelector(part));
   begin();
 }
 
@@ -95,9 +115,8 @@ function send(method, path, body) {
 }
 
 /* Beacons go one after the other, so that they arrive in the order in which things happened. */
-function tell(step, reason) {
-  const body = reason ? { step, reason } : { step };
-  told = told.then(() => send("POST", page.base + "/events", body)).catch(() => undefined);
+function tell(step, more) {
+  told = told.then(() => send("POST", page.base + "/events", { step, ...more })).catch(() => undefined);
 }
 
 async function standing(method, path) {
@@ -170,7 +189,7 @@ async function mount() {
       amount: counted(page.due),
       currency: page.currency.toLowerCase(),
       captureMethod: "manual",
-      locale: document.documentElement.lang,
+      locale: page.locale,
       appearance: appearance(),
     });
     const card = elements.create("payment", { layout: { type: "tabs" } });
@@ -208,8 +227,47 @@ async function parts() {
     if (amount === null || amount === page.due) return;
     page.due = amount;
     if (elements) elements.update({ amount: counted(amount) });
+    clearTimeout(writing);
+    writing = setTimeout(draft, DRAFT_MS);
   });
+  page.kept = page.due;
   field.lock(busy);
+}
+
+/* What was chosen goes along to the next device. */
+function draft() {
+  clearTimeout(writing);
+  if (!page.parts || page.kept === undefined || page.due === page.kept) return;
+  page.kept = page.due;
+  tell("draft", { amount: page.due, left: page.amount_left });
+}
+
+/* Going on elsewhere. For a while after that, the page looks often whether it has been left. */
+async function away(button) {
+  const shown = page;
+  draft();
+  try {
+    const { offer: way } = await import(page.away.script);
+    way(button, { ...page.texts, ...page.away.texts }, async (body) => {
+      await told;
+      const answer = await send("POST", shown.base + "/switch", body);
+      if (answer.ok) watch();
+      return answer;
+    });
+  } catch {
+    say(page.texts.not_now);
+  }
+}
+
+function watch() {
+  const shown = page;
+  let left = 100;
+  clearInterval(awaited);
+  awaited = setInterval(() => {
+    left -= 1;
+    if (page !== shown || !left) clearInterval(awaited);
+    else if (document.visibilityState === "visible" && !busy) check("GET", "/status");
+  }, 2500);
 }
 
 function ready() {
@@ -277,7 +335,7 @@ async function pay(event) {
   try {
     const { error } = await elements.submit();
     if (error) {
-      tell("card_entry_invalid", reason(error));
+      tell("card_entry_invalid", { reason: reason(error) });
       return refuse(error.message || page.texts.invalid);
     }
     await Promise.race([told, new Promise((resolve) => setTimeout(resolve, 1500))]);
@@ -294,8 +352,8 @@ async function pay(event) {
     await outcome(result.error);
   } catch (error) {
     if (sent) await outcome({ message: page.texts.not_confirmed });
-    else if (field && error.errors) field.refuse(error.errors[0].message);
-    else refuse(error.detail || page.texts.offline);
+    else if (field && error.errors) field.refuse(page.parts.texts[error.errors[0].code] || page.texts.not_now);
+    else refuse(page.texts[error.code] || page.texts.offline);
   } finally {
     if (page === shown) work(false);
   }
@@ -463,6 +521,11 @@ function status(message) {
 
 dark.addEventListener("change", () => elements && elements.update({ appearance: appearance() }));
 addEventListener("pageshow", (event) => event.persisted && page.kind === "link" && check("GET", "/status"));
+for (const kind of ["pointerdown", "keydown"]) {
+  addEventListener(kind, (event) => event.isTrusted && seen("input"), { capture: true, passive: true });
+}
+document.addEventListener("visibilitychange", look);
+document.addEventListener("prerenderingchange", look);
 document.addEventListener("visibilitychange", () => {
   if (document.visibilityState === "visible" && page.state === "payable") check("GET", "/status");
 });

@@ -1,0 +1,3 @@
+from tests.api.conftest import api, http, module_database
+
+__all__ = ["api", "http", "module_database"]
