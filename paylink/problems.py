@@ -12,11 +12,13 @@ from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import DataError, DBAPIError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from paylink.db import CommitFailed
 from paylink.errors import BadRequest, FieldError, Invalid, PaylinkError, TooLarge, Unavailable
 from paylink.kit.cards import contains_card_number
+from paylink.kit.web import gone
 
 MEDIA_TYPE = "application/problem+json"
 BODY_LIMIT = 64 * 1024
@@ -123,6 +125,8 @@ def install(app: FastAPI) -> None:
     async def on_database(_request: Request, error: Exception) -> Response:
         log.error("database_error", error=type(error).__name__, cause=type(getattr(error, "orig", None)).__name__)
         return problem(Unavailable("The database did not answer; please try again", retry_after=1))
+
+    app.add_exception_handler(ClientDisconnect, gone)
 
     @app.exception_handler(Exception)
     async def on_anything(_request: Request, error: Exception) -> Response:

@@ -7,13 +7,14 @@ from typing import Any, Final
 import structlog
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ExceptionHandler
 
 from paylink.checkout.door import LINK_ID, checkout, language
 from paylink.db import CommitFailed
 from paylink.errors import NotFound, PaylinkError, TooLarge, Unavailable
+from paylink.kit.web import gone
 from paylink.problems import problem
 
 BODY_LIMIT: Final = 4 * 1024
@@ -30,6 +31,7 @@ def handlers() -> dict[Any, ExceptionHandler]:
         HTTPException: _on_http,
         DBAPIError: _on_database,
         CommitFailed: _on_database,
+        ClientDisconnect: gone,
         Exception: _on_anything,
     }
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import Histogram
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -20,6 +21,8 @@ seconds = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 REQUEST_ID_LENGTH = 64
+# As nginx counts it.
+CLIENT_GONE = 499
 
 
 class RequestContext:
@@ -143,3 +146,8 @@ def _request_id(scope: Scope) -> str:
 
 def _known_method(method: str) -> str:
     return method if method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} else "other"
+
+
+async def gone(_request: Request, _error: Exception) -> Response:
+    """The client left in the middle of its request: nobody hears the answer, and nothing is wrong here."""
+    return Response(status_code=CLIENT_GONE)

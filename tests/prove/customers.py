@@ -16,7 +16,9 @@ BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, lik
 DATA: Final = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 WAIT_S: Final = 60.0
 # Connections are given up well before the server closes them, or a request would meet the closing.
-LIMITS: Final = httpx.Limits(max_connections=400, max_keepalive_connections=100, keepalive_expiry=2)
+# The pool never closes a connection by itself: httpcore can take one from a request that has just been given it, which
+# then ends as if the server had cut it off.
+LIMITS: Final = httpx.Limits(max_connections=400, max_keepalive_connections=400, keepalive_expiry=None)
 # Who is told to come back in two seconds comes a little sooner: a proof has many to look after.
 SOONER: Final = 0.4
 
