@@ -71,6 +71,10 @@ def _plain(text: str) -> str:
 
 
 def _without_courtesy(said: str) -> str:
-    for courtesy in POLITE:
-        said = said.removeprefix(f"{courtesy} ").removesuffix(f" {courtesy}")
+    """However many are said, in whatever order."""
+    before = None
+    while said != before:
+        before = said
+        for courtesy in POLITE:
+            said = said.removeprefix(f"{courtesy} ").removesuffix(f" {courtesy}")
     return said

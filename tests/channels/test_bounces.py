@@ -1,12 +1,14 @@
 """What comes back by mail: notifications about our messages, people's answers, and what is neither."""
 
 import http.server
+import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -333,15 +335,14 @@ def callback_server() -> Iterator[tuple[str, list[Callback]]]:
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSmtpd]:
+def real() -> Iterator[OpenSmtpd]:
     if (why := opensmtpd_missing()) is not None:
         pytest.skip(why)
-    folder = tmp_path_factory.mktemp("opensmtpd")
-    # The server's own users come this way.
-    for path in (folder, folder.parent, folder.parent.parent):
-        path.chmod(0o755)
-    with opensmtpd(folder) as server:
-        yield server
+    # The server's own users come this way, as they do not into a folder of pytest's.
+    with tempfile.TemporaryDirectory(prefix="paylink-smtpd-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        with opensmtpd(Path(folder)) as server:
+            yield server
 
 
 @pytest.fixture

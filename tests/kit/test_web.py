@@ -41,9 +41,19 @@ async def test_it_is_told_to_nobody_as_an_error(app: Any) -> None:
         statuses.extend([message["status"]] if "status" in message else [])
 
     scope = {
-        **{"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http"},
-        **{"path": "/", "raw_path": b"/", "query_string": b"", "root_path": "", "headers": [(b"content-length", b"9")]},
-        **{"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "extensions": {}},
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/",
+        "raw_path": b"/",
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"content-length", b"9")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 2),
+        "extensions": {},
     }
     await app()(scope, receive, send)
     assert statuses == [CLIENT_GONE]
