@@ -7,17 +7,18 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from playwright.sync_api import Browser
 
 from paylink.db import Database
 from paylink.kit import logs
 from paylink.schema import migrate
+from tests import browser as browsers
 from tests import services
 
 # What a passing run has to say is its summary.
 logs.configure(level="CRITICAL", json=False)
 
 _numbers = count(1)
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +39,17 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Path:
-    if not CHROMIUM.exists():
-        pytest.skip("Chromium is not installed: apt-get install chromium")
-    return CHROMIUM
+    found = browsers.program()
+    if found is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium-headless-shell")
+    return found
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: Path) -> Iterator[Browser]:
+    """Closed with its module: while it is open, no asynchronous test can run in this process."""
+    with browsers.launched(chromium) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -1,16 +1,15 @@
 """The customer's page in a real browser: the bytes and requests it takes before the provider's script is asked for."""
 
 import json
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests import browser
 from tests.bench import sides
 from tests.bench.measure import Effort, Missing, Result, Row, Series
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 PATIENCE_MS = 30_000
 
 
@@ -37,13 +36,13 @@ class Seen:
 
 
 def run(_effort: Effort, folder: Path) -> Result:
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser is None:
-        raise Missing("no Chromium: apt-get install chromium")
+    executable = browser.program()
+    if executable is None:
+        raise Missing("no Chromium: apt-get install chromium-headless-shell")
     with sides.paylink(folder, f"sqlite:///{folder / 'paylink.db'}") as running:
         with running.client() as api:
             url = api.post("/v1/payment_links", json=json.loads(sides.BODY)).raise_for_status().json()["url"]
-        first, again = _visits(browser, url, running.node.checkout)
+        first, again = _visits(executable, url, running.node.checkout)
     rows = [
         Row("requests, first visit", "", Series.of([len(first.bytes)])),
         Row("bytes on the wire, first visit", "B", Series.of([sum(first.bytes.values())])),
@@ -54,15 +53,10 @@ def run(_effort: Effort, folder: Path) -> Result:
     return Result("page", "Customer's page before the provider's script", rows, [note])
 
 
-def _visits(executable: str, url: str, checkout: str) -> tuple[Seen, Seen]:
-    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only this benchmark needs it
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
-        context = browser.new_context()
-        found = _visit(context, url, checkout), _visit(context, url, checkout)
-        browser.close()
-    return found
+def _visits(executable: Path, url: str, checkout: str) -> tuple[Seen, Seen]:
+    with browser.launched(executable) as opened:
+        context = opened.new_context()
+        return _visit(context, url, checkout), _visit(context, url, checkout)
 
 
 def _visit(context: Any, url: str, checkout: str) -> Seen:

@@ -7,14 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
 
+from tests.browser import ARGUMENTS
 from tests.chats.site import Site, foreign_site
 from tests.product import Product, product
 from tests.services import wait_until
 
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 AXE = Path(__file__).parents[2] / "agent_ui" / "node_modules" / "axe-core" / "axe.min.js"
+# What a browser says in a frame of another origin when it keeps nothing for such frames.
+NOTHING_KEPT = """
+for (const store of ["localStorage", "sessionStorage"])
+  Object.defineProperty(window, store, { get() { throw new DOMException("Access is denied", "SecurityError"); } });
+"""
 NARROW = {"width": 320, "height": 568}
 
 
@@ -63,34 +68,20 @@ def add_chat(made: Product, site: Site) -> str:
     return str(answer.json()["id"])
 
 
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def chrome(chromium: Path, playwright: Playwright) -> Iterator[Browser]:
-    """Its windows are private ones, in which a frame of another origin may keep nothing."""
-    launched = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
-    yield launched
-    launched.close()
-
-
 @pytest.fixture
-def page(chrome: Browser) -> Iterator[Page]:
-    context = chrome.new_context()
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context()
     yield context.new_page()
     context.close()
 
 
 @pytest.fixture
-def lasting(chromium: Path, playwright: Playwright, tmp_path: Path) -> Iterator[BrowserContext]:
+def lasting(chromium: Path, browser: Browser, tmp_path: Path) -> Iterator[BrowserContext]:
     """A browser that lets a frame of another origin keep something, as most people's do."""
     preferences = tmp_path / "Default" / "Preferences"
     preferences.parent.mkdir()
     preferences.write_text('{"profile": {"cookie_controls_mode": 0}}')
-    context = playwright.chromium.launch_persistent_context(tmp_path, executable_path=str(chromium), args=ARGUMENTS)
+    context = browser.browser_type.launch_persistent_context(tmp_path, executable_path=chromium, args=[*ARGUMENTS])
     yield context
     context.close()
 
@@ -215,6 +206,7 @@ def test_a_card_number_gets_a_friendly_word(shop: Shop, page: Page) -> None:
 def test_it_works_without_storage_and_under_a_strict_policy(shop: Shop, page: Page) -> None:
     violations: list[str] = []
     page.on("console", lambda message: violations.append(message.text) if message.type == "error" else None)
+    page.add_init_script(NOTHING_KEPT)
     frame = opened(page, f"{shop.site.url}/strict")
     assert "SecurityError" in page.frames[1].evaluate(
         "() => { try { return localStorage } catch (e) { return e.name } }"
@@ -227,9 +219,9 @@ def test_it_works_without_storage_and_under_a_strict_policy(shop: Shop, page: Pa
 
 
 @pytest.mark.parametrize(("scheme", "language"), [("light", "en"), ("dark", "ar")])
-def test_everyone_can_use_it(shop: Shop, chrome: Browser, scheme: Any, language: str) -> None:
+def test_everyone_can_use_it(shop: Shop, browser: Browser, scheme: Any, language: str) -> None:
     # The policy of the frame lets no test's script in.
-    context = chrome.new_context(
+    context = browser.new_context(
         bypass_csp=True,
         viewport=NARROW,
         color_scheme=scheme,

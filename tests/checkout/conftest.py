@@ -1,14 +1,10 @@
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from paylink.db import Database
 from tests.checkout.world import World, opened_world, settings
 from tests.product import Product, product
-
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
 @pytest.fixture
@@ -30,12 +26,3 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     folder = tmp_path_factory.mktemp("checkout")
     with product(folder, f"sqlite:///{folder / 'paylink.db'}") as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def chrome(chromium: Path) -> Iterator[Browser]:
-    """Closed with its module: while it is open, no asynchronous test can run."""
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(chromium), args=ARGUMENTS)
-        yield launched
-        launched.close()

@@ -14,10 +14,8 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"
 PAY = {"en": "Pay £49.99", "ar": "دفع"}
 
 
-def context_of(chrome: Browser, language: str, **options: Any) -> BrowserContext:
-    made = chrome.new_context(locale=language, viewport={"width": 390, "height": 844}, **options)
-    made.set_default_timeout(15_000)
-    return made
+def context_of(browser: Browser, language: str, **options: Any) -> BrowserContext:
+    return browser.new_context(locale=language, viewport={"width": 390, "height": 844}, **options)
 
 
 def judge(page: Page, name: str) -> None:
@@ -31,12 +29,12 @@ def judge(page: Page, name: str) -> None:
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
-def test_no_page_keeps_anybody_out(made: Product, chrome: Browser, language: str, tmp_path: Path) -> None:
+def test_no_page_keeps_anybody_out(made: Product, browser: Browser, language: str, tmp_path: Path) -> None:
     one = link(made, reference="INV-1042", minimum_amount=1000)
     canceled = link(made)
     with made.client() as http:
         assert http.post(f"/v1/payment_links/{canceled['id']}/cancel").status_code == 200
-    context = context_of(chrome, language)
+    context = context_of(browser, language)
     page = context.new_page()
     page.goto(one["url"])
     submit = page.locator("#submit")
@@ -58,8 +56,8 @@ def test_no_page_keeps_anybody_out(made: Product, chrome: Browser, language: str
     context.close()
 
 
-def test_nothing_runs_out_of_the_page_from_the_right(made: Product, chrome: Browser) -> None:
-    page = context_of(chrome, "ar").new_page()
+def test_nothing_runs_out_of_the_page_from_the_right(made: Product, browser: Browser) -> None:
+    page = context_of(browser, "ar").new_page()
     page.goto(link(made, reference="INV-1042", locale="ar")["url"])
     expect(page.locator("#submit")).to_be_enabled()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -73,9 +71,9 @@ def test_nothing_runs_out_of_the_page_from_the_right(made: Product, chrome: Brow
 
 
 @pytest.mark.parametrize("scripted", [True, False])
-def test_the_language_is_changed_on_the_page_and_stays(made: Product, chrome: Browser, scripted: bool) -> None:
+def test_the_language_is_changed_on_the_page_and_stays(made: Product, browser: Browser, scripted: bool) -> None:
     url = link(made)["url"]
-    page = context_of(chrome, "en", java_script_enabled=scripted).new_page()
+    page = context_of(browser, "en", java_script_enabled=scripted).new_page()
     page.goto(url)
     if not scripted:
         page.get_by_role("button", name="Continue").click()
@@ -92,8 +90,8 @@ def test_the_language_is_changed_on_the_page_and_stays(made: Product, chrome: Br
     page.context.close()
 
 
-def test_a_chinese_customer_pays_from_end_to_end(made: Product, chrome: Browser) -> None:
-    page = context_of(chrome, "zh-TW").new_page()
+def test_a_chinese_customer_pays_from_end_to_end(made: Product, browser: Browser) -> None:
+    page = context_of(browser, "zh-TW").new_page()
     page.goto(link(made)["url"])
     expect(page.locator("#submit")).to_have_text("支付 £49.99")
     expect(page.locator("#submit")).to_be_enabled()

@@ -169,12 +169,12 @@ def openings(made: Product, link_id: str) -> list[dict[str, Any]]:
     return [event["data"] for event in found if event["type"] == "link.opened"]
 
 
-def test_a_scanner_that_runs_scripts_takes_nothing_from_the_customer(made: Product, chrome: Chrome) -> None:
+def test_a_scanner_that_runs_scripts_takes_nothing_from_the_customer(made: Product, browser: Chrome) -> None:
     """What it yields: by a look in passing nothing; by staying for a second one ``link.opened``, which says that the
     page was in sight and that a program drives the browser. A person's is told beside it, and pays."""
     found = link(made)
     for stay in (False, True):
-        scanner = chrome.new_context()
+        scanner = browser.new_context()
         page = scanner.new_page()
         page.goto(found["url"])
         expect(page.get_by_role("heading", level=1)).to_have_text("Acme Heating")
@@ -188,7 +188,7 @@ def test_a_scanner_that_runs_scripts_takes_nothing_from_the_customer(made: Produ
         (told,) = openings(made, found["id"])
         assert (told["evidence"], told["automated"]) == ("visible", True)
         scanner.close()
-    person = chrome.new_context()
+    person = browser.new_context()
     page = person.new_page()
     page.goto(found["url"])
     expect(page.get_by_role("button", name=PAY)).to_be_enabled()
@@ -202,9 +202,9 @@ def test_a_scanner_that_runs_scripts_takes_nothing_from_the_customer(made: Produ
     person.close()
 
 
-def test_input_counts_at_once_and_only_if_the_browser_vouches_for_it(made: Product, chrome: Chrome) -> None:
+def test_input_counts_at_once_and_only_if_the_browser_vouches_for_it(made: Product, browser: Chrome) -> None:
     found = link(made)
-    context = chrome.new_context()
+    context = browser.new_context()
     # A clock that stands still: only input can open the page.
     context.add_init_script(
         "const later = window.setTimeout; window.setTimeout = (f, ms) => ms === 1000 ? 0 : later(f, ms);"

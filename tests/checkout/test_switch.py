@@ -297,9 +297,8 @@ async def test_whoever_has_paid_by_a_withdrawn_door_still_sees_it(world: World) 
 # --- in a real browser ---------------------------------------------------------------------------------------------
 
 
-def opened(chrome: Chrome, url: str, *, width: int = 1280) -> Tab:
-    context = chrome.new_context(viewport={"width": width, "height": 800}, locale="en-GB")
-    context.set_default_timeout(15_000)
+def opened(browser: Chrome, url: str, *, width: int = 1280) -> Tab:
+    context = browser.new_context(viewport={"width": width, "height": 800}, locale="en-GB")
     page = context.new_page()
     page.goto(url)
     return page
@@ -311,9 +310,9 @@ def accessible(page: Tab) -> None:
     assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
 
 
-def test_a_laptop_hands_over_to_a_phone_and_takes_back(made: Product, chrome: Chrome) -> None:
+def test_a_laptop_hands_over_to_a_phone_and_takes_back(made: Product, browser: Chrome) -> None:
     found = link(made, minimum_amount=1000)
-    laptop = opened(chrome, found["url"])
+    laptop = opened(browser, found["url"])
     field = laptop.get_by_label("Amount to pay")
     expect(field).to_be_editable()
     field.fill("20")
@@ -322,7 +321,7 @@ def test_a_laptop_hands_over_to_a_phone_and_takes_back(made: Product, chrome: Ch
     expect(code).to_be_visible()
     expect(laptop.get_by_text("Scan this code")).to_be_visible()
     accessible(laptop)
-    phone = opened(chrome, scanned(code.screenshot()), width=320)
+    phone = opened(browser, scanned(code.screenshot()), width=320)
     expect(phone.get_by_label("Amount to pay")).to_have_value("20.00")
     expect(phone.get_by_role("button", name="Pay £20.00")).to_be_enabled()
     expect(laptop.get_by_role("heading", level=1)).to_have_text(LEFT)
@@ -342,9 +341,9 @@ def test_a_laptop_hands_over_to_a_phone_and_takes_back(made: Product, chrome: Ch
     phone.context.close()
 
 
-def test_a_phone_sends_itself_the_link_by_the_keyboard(made: Product, chrome: Chrome) -> None:
+def test_a_phone_sends_itself_the_link_by_the_keyboard(made: Product, browser: Chrome) -> None:
     found = link(made)
-    page = opened(chrome, found["url"], width=320)
+    page = opened(browser, found["url"], width=320)
     expect(page.get_by_role("button", name=PAY)).to_be_enabled()
     button = page.get_by_role("button", name="Send it to my e-mail")
     button.focus()

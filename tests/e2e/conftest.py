@@ -3,17 +3,15 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from tests.e2e.shop import Customer, Shop
 from tests.e2e.stream import Stream
 from tests.product import Product, product
 
-ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
 # Every card in every size on every database, instead of a share of them that has each at least once.
 PROVE = os.environ.get("PAYLINK_PROVE") == "1"
 
@@ -48,14 +46,6 @@ def shop(request: pytest.FixtureRequest) -> Shop:
     found = request.getfixturevalue(f"{request.param}_shop")
     assert isinstance(found, Shop)
     return found
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: Path) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(chromium), args=list(ARGUMENTS))
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

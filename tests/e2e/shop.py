@@ -136,7 +136,6 @@ class Customer:
         **context: Any,
     ) -> None:
         self.context = browser.new_context(viewport=dict(viewport), locale="en-GB", **context)  # type: ignore[arg-type]
-        self.context.set_default_timeout(15_000)
         self.faults: list[str] = []
         self._expecting = {402, *expecting}
         self.page = self.tab()
@@ -157,10 +156,12 @@ class Customer:
         self.page.goto(url)
         return self
 
-    def heading(self, name: str, *, page: Page | None = None, seconds: float = 15) -> None:
-        expect((page or self.page).get_by_role("heading", level=1)).to_have_text(name, timeout=seconds * 1000)
+    def heading(self, name: str, *, page: Page | None = None) -> None:
+        expect((page or self.page).get_by_role("heading", level=1)).to_have_text(name)
 
     def enter(self, number: str, *, page: Page | None = None) -> None:
+        """As people do: once the page is ready for it. What it says of the last try takes the focus to itself."""
+        expect((page or self.page).locator("#submit")).to_be_enabled()
         frame = card_frame(page or self.page)
         for label, value in (("Card number", number), ("Expiration date", "1234"), ("Security code", "123")):
             field = frame.get_by_label(label, exact=True)
@@ -175,7 +176,7 @@ class Customer:
         self.press_pay(page=page)
 
     def alert(self, text: str | re.Pattern[str]) -> None:
-        expect(self.page.get_by_role("alert")).to_have_text(text, timeout=15_000)
+        expect(self.page.get_by_role("alert")).to_have_text(text)
 
     def answer_3ds(self, button: str) -> None:
         self.page.frame_locator('iframe[title="3D Secure authentication"]').get_by_role("button", name=button).click()

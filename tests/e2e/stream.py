@@ -58,7 +58,7 @@ class Stream:
     def types(self, link_id: str) -> list[str]:
         return [told.type for told in self.of(link_id)]
 
-    def wait_for(self, link_id: str, kind: str, *, times: int = 1, seconds: float = 15) -> Told:
+    def wait_for(self, link_id: str, kind: str, *, times: int = 1, seconds: float = 30) -> Told:
         """The newest event of this type, once there are as many."""
 
         def found() -> list[Told]:

@@ -47,7 +47,7 @@ def test_a_declined_card_is_explained_and_another_one_pays_on_the_same_page(
         link = shop.link()
         customer = visit(link.url, viewport=size)
         customer.pay(card.number)
-        expect(customer.page.get_by_role("alert")).to_contain_text(card.customer, timeout=15_000)
+        expect(customer.page.get_by_role("alert")).to_contain_text(card.customer)
         told = shop.stream.wait_for(link.id, "payment.failed")
         assert told.data["decline_code"] == card.code
         assert card.agent in told.data["advice"]
@@ -78,7 +78,7 @@ def test_a_bank_asks_and_the_customer_refuses(shop: Shop, visit: Visit, size: di
     customer = visit(link.url, viewport=size)
     customer.pay(AUTHENTICATED)
     customer.answer_3ds("Refuse")
-    expect(customer.page.get_by_role("alert")).to_contain_text("could not confirm that it is you", timeout=15_000)
+    expect(customer.page.get_by_role("alert")).to_contain_text("could not confirm that it is you")
     failed = shop.stream.wait_for(link.id, "payment.failed")
     assert failed.data["decline_code"] == "payment_intent_authentication_failure"
     assert shop.stream.types(link.id).count("authentication.failed") == 1
@@ -104,7 +104,7 @@ def test_a_risky_payment_is_let_go_when_a_person_declines_it(shop: Shop, visit: 
     assert shop.stream.wait_for(link.id, "payment.canceled").data["reason"] == "review_declined"
     (account,) = shop.ledger(link.id)
     assert (account["canceled"], account["captured"], account["status"]) == (True, 0, "canceled")
-    expect(customer.page.get_by_role("alert")).to_contain_text("could not be accepted", timeout=15_000)
+    expect(customer.page.get_by_role("alert")).to_contain_text("could not be accepted")
     assert_gapless(shop.stream.of(link.id))
     customer.pay(PAID)
     assert_paid(shop, link, customer)
@@ -115,7 +115,7 @@ def test_the_highest_risk_is_blocked(shop: Shop, visit: Visit, size: dict[str, i
     customer = visit(link.url, viewport=size)
     customer.pay(HIGHEST)
     # A thief learns nothing: the customer is told of a plain decline.
-    expect(customer.page.get_by_role("alert")).to_contain_text("Your card was declined", timeout=15_000)
+    expect(customer.page.get_by_role("alert")).to_contain_text("Your card was declined")
     shop.stream.wait_for(link.id, "payment.failed")
     told = shop.stream.of(link.id)
     outcome = next(one for one in told if one.type == "fraud_check.completed").data

@@ -55,12 +55,12 @@ class Desk:
         self.timeline("Link created")
 
     def timeline(self, text: str) -> None:
-        expect(self.page.get_by_role("log", name="Timeline")).to_contain_text(text, timeout=15_000)
+        expect(self.page.get_by_role("log", name="Timeline")).to_contain_text(text)
 
     def notice(self, text: str | re.Pattern[str], *, page: Page | None = None) -> Locator:
         """What a screen reader is told of at once."""
         found = (page or self.page).get_by_role("alert").filter(has_text=text)
-        expect(found).to_be_visible(timeout=15_000)
+        expect(found).to_be_visible()
         return found
 
     def confirm(self, question: str, button: str) -> None:
@@ -70,7 +70,7 @@ class Desk:
         expect(dialog.locator(":focus")).to_have_count(1)
         dialog.get_by_role("button", name=button, exact=True).focus()
         self.page.keyboard.press("Enter")
-        expect(dialog).to_be_hidden(timeout=15_000)
+        expect(dialog).to_be_hidden()
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_a_locked_link_says_why_and_takes_more_tries_when_the_agent_allows_it(
     again = visit(link.url)
     again.pay()
     again.heading("Payment complete")
-    expect(desk.page.get_by_role("heading", level=1)).to_contain_text("Paid", timeout=15_000)
+    expect(desk.page.get_by_role("heading", level=1)).to_contain_text("Paid")
 
 
 def test_a_held_payment_says_how_long_it_can_be_decided_and_the_audit_who_did(

@@ -43,7 +43,7 @@ def test_a_decline_is_read_out_and_the_next_try_needs_no_mouse(shop: Shop, visit
     customer = visit(shop.link().url)
     customer.pay("4000000000000002")
     alert = customer.page.get_by_role("alert")
-    expect(alert).to_contain_text("Your card was declined", timeout=15_000)
+    expect(alert).to_contain_text("Your card was declined")
     expect(alert).to_be_focused()
     expect(customer.page.get_by_role("button", name="Pay £49.99")).to_be_enabled()
 
@@ -78,7 +78,7 @@ def test_the_pages_that_wait_can_be_read_and_used_without_a_mouse(shop: Shop, vi
     wait_until(lambda: shop.payments(link.id)[-1]["status"] == "requires_action", what="the bank's question")
     shop.change(sa.update(Payment).where(Payment.link_id == link.id).values(updated_at=utcnow() - timedelta(minutes=2)))
     other = visit(link.url, **looks)
-    expect(other.page.get_by_role("button", name="Pay here instead")).to_be_visible(timeout=20_000)
+    expect(other.page.get_by_role("button", name="Pay here instead")).to_be_visible()
     assert_readable(other, dark=scheme == "dark")
     tab_to(other.page, "Pay here instead")
     other.page.keyboard.press("Enter")

@@ -54,7 +54,7 @@ def test_two_people_pay_a_part_each(shop: Shop, visit: Visit) -> None:
 
     pay_part(first, "20", "Pay £20.00")
     told = first.page.get_by_text("Paid £20.00, £29.99 left")
-    expect(told).to_be_visible(timeout=15_000)
+    expect(told).to_be_visible()
     # Read out where the page changed under the reader.
     expect(told).to_be_focused()
     expect(amount_field(first.page)).to_have_value("29.99")
@@ -62,7 +62,7 @@ def test_two_people_pay_a_part_each(shop: Shop, visit: Visit) -> None:
 
     # The other page has not heard yet. What it asks for is refused, and it shows what is left.
     pay_part(second, "35", "Pay £35.00")
-    expect(second.page.get_by_text("Paid £20.00, £29.99 left")).to_be_visible(timeout=15_000)
+    expect(second.page.get_by_text("Paid £20.00, £29.99 left")).to_be_visible()
     assert shop.captures(link.id) == [2000]
     wait_ready(second, "Pay £29.99")
     pay_part(second, "29,99", "Pay £29.99", THREE_D_SECURE)
@@ -123,11 +123,11 @@ def test_the_keyboard_alone_pays_a_part_after_a_decline(shop: Shop, visit: Visit
     tab_to(page, "Pay £15.50")
     page.keyboard.press("Enter")
     alert = page.get_by_role("alert")
-    expect(alert).to_contain_text("Your card was declined", timeout=15_000)
+    expect(alert).to_contain_text("Your card was declined")
     # What was typed is still there, and can be changed before the next try.
     expect(amount_field(page)).to_have_value("15.5")
     pay_part(customer, "12.00", "Pay £12.00")
-    expect(page.get_by_text("Paid £12.00, £37.99 left")).to_be_visible(timeout=15_000)
+    expect(page.get_by_text("Paid £12.00, £37.99 left")).to_be_visible()
     assert shop.captures(link.id) == [1200]
 
 
@@ -138,10 +138,10 @@ def test_a_lost_line_and_another_amount_charge_the_other_amount(shop: Shop, visi
     customer.page.route("**/v1/payment_intents/**", lambda route: route.abort())
     customer.page.route("**/confirm**", lambda route: route.abort())
     pay_part(customer, "20", "Pay £20.00")
-    expect(customer.page.get_by_role("alert")).to_be_visible(timeout=30_000)
+    expect(customer.page.get_by_role("alert")).to_be_visible()
     customer.page.unroute_all()
     pay_part(customer, "30", "Pay £30.00")
-    expect(customer.page.get_by_text(re.compile("^Paid £30.00, £19.99 left$"))).to_be_visible(timeout=15_000)
+    expect(customer.page.get_by_text(re.compile("^Paid £30.00, £19.99 left$"))).to_be_visible()
     assert shop.captures(link.id) == [3000]
     customer.faults = [fault for fault in customer.faults if "ERR_FAILED" not in fault]
 
@@ -191,7 +191,7 @@ def test_each_currency_is_paid_and_given_back_in_its_own_units(
     expect(customer.page.get_by_text(whole, exact=True)).to_be_visible()
     wait_ready(customer, f"Pay {whole}")
     pay_part(customer, part, f"Pay {shown}")
-    expect(customer.page.get_by_text(f"Paid {shown}, {rest} left")).to_be_visible(timeout=15_000)
+    expect(customer.page.get_by_text(f"Paid {shown}, {rest} left")).to_be_visible()
     wait_ready(customer, f"Pay {rest}")
     customer.enter(PAID)
     customer.press_pay(rest)
@@ -263,4 +263,4 @@ def test_the_card_fields_are_told_the_amount_that_is_paid(shop: Shop, visit: Vis
         amount_field(customer.page).fill(typed)
     customer.enter(PAID)
     customer.press_pay("£12.34")
-    expect(customer.page.get_by_text("Paid £12.34, £37.65 left")).to_be_visible(timeout=15_000)
+    expect(customer.page.get_by_text("Paid £12.34, £37.65 left")).to_be_visible()

@@ -55,7 +55,7 @@ def test_a_payment_whose_node_died_while_it_was_made_is_finished_by_the_next(sho
     order(shop, faults=[], webhooks={"paused": False})
     shop.stream.wait_for(link.id, "link.paid", seconds=45)
     customer.page.reload()
-    expect(customer.page.get_by_role("heading", level=1)).to_have_text("Payment complete", timeout=15_000)
+    expect(customer.page.get_by_role("heading", level=1)).to_have_text("Payment complete")
     assert shop.captures(link.id) == [4999]
     assert shop.stream.types(link.id).count("payment.succeeded") == 1
     assert_gapless(shop.stream.of(link.id))

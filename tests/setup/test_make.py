@@ -32,4 +32,4 @@ def test_missing_programs_are_named_and_nothing_fails(tmp_path: Path) -> None:
     )
     assert ran.returncode == 0, ran.stderr
     missing = ran.stdout.splitlines()[0].partition(": ")[2].split()
-    assert {"chromium", "redis-server"} <= set(missing)
+    assert {"chromium-headless-shell", "redis-server"} <= set(missing)
