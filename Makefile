@@ -36,7 +36,7 @@ run: setup
 
 test: setup $(TESTING)
 	@.ci/system-packages
-	@$(BIN)/pytest -n 2 --dist loadfile -r fEs $(PYTEST_ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile -r fEs $(PYTEST_ARGS)
 
 lint: $(TESTING) $(CONSOLE)
 	@$(BIN)/ruff check --quiet .

@@ -2,10 +2,8 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from itertools import count
 from pathlib import Path
 
-import psycopg
 import pytest
 from playwright.sync_api import Browser
 
@@ -14,11 +12,10 @@ from paylink.kit import logs
 from paylink.schema import migrate
 from tests import browser as browsers
 from tests import services
+from tests.databases import PostgresDatabases
 
 # What a passing run has to say is its summary.
 logs.configure(level="CRITICAL", json=False)
-
-_numbers = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -55,27 +52,21 @@ def browser(chromium: Path) -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
-    _migrated(f"sqlite:///{path}")
+    database = Database(f"sqlite:///{path}")
+    migrate(database)
+    database.close()
     return path
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_url: str) -> str:
-    _execute(postgres_url, "CREATE DATABASE template_paylink")
-    _migrated(_named(postgres_url, "template_paylink"))
-    return "template_paylink"
+def postgres_databases(postgres_url: str) -> PostgresDatabases:
+    return PostgresDatabases(postgres_url)
 
 
 @pytest.fixture(scope="session")
-def new_postgres(postgres_url: str, postgres_template: str) -> Callable[[], str]:
+def new_postgres(postgres_databases: PostgresDatabases) -> Callable[[], str]:
     """Makes an empty, migrated PostgreSQL database and gives its address; it goes with the cluster."""
-
-    def make() -> str:
-        name = f"test_{next(_numbers)}"
-        _execute(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-        return _named(postgres_url, name)
-
-    return make
+    return postgres_databases.new
 
 
 @pytest.fixture
@@ -87,11 +78,11 @@ def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def postgres_database(postgres_url: str, new_postgres: Callable[[], str]) -> Iterator[str]:
+def postgres_database(postgres_databases: PostgresDatabases) -> Iterator[str]:
     """The address of an empty, migrated PostgreSQL database."""
-    url = new_postgres()
+    url = postgres_databases.lend()
     yield url
-    _execute(postgres_url, f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+    postgres_databases.give_back(url)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -106,18 +97,3 @@ def db(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.close()
-
-
-def _migrated(url: str) -> None:
-    database = Database(url)
-    migrate(database)
-    database.close()
-
-
-def _execute(url: str, statement: str) -> None:
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statement)
-
-
-def _named(url: str, name: str) -> str:
-    return f"{url.rpartition('/')[0]}/{name}"

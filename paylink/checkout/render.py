@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -77,28 +78,8 @@ class Renderer:
     def __init__(self, assets: Assets, psp: Psp) -> None:
         self._assets = assets.urls
         self._psp = psp
-        self._environment = Environment(
-            loader=PackageLoader("paylink.checkout"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=["jinja2.ext.i18n"],
-        )
-        self._environment.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
-        # Letters as they are: escaped, an Arabic one takes six bytes for two.
-        self._environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
-        self._environment.globals |= {"assets": assets.urls, "livemode": psp.livemode, "languages": i18n.NAMES}
-        self._warm_up()
-
-    def _warm_up(self) -> None:
-        """The first customer should not wait for compilers: templates, catalogs, currency and crawler patterns."""
-        for name in self._environment.list_templates():
-            self._environment.get_template(name)
-        for language in i18n.LANGUAGES:
-            i18n.translator(language)
-        format_amount(1, "GBP")
-        recognise("Mozilla/5.0 (", method="GET")
+        self._known = {"assets": assets.urls, "livemode": psp.livemode, "languages": i18n.NAMES}
+        self._templates = _templates()
 
     def entry(self, *, scripted: bool, language: str) -> HTMLResponse:
         """The same for every link: no amount, no name, no reference and no token is in it."""
@@ -180,15 +161,38 @@ class Renderer:
         return data
 
     def _page(self, template: str, language: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        known = {
+        known = self._known | {
             "scripted": True,
             "switch": None,
             "report": False,
             "language": language,
             "direction": i18n.direction(language),
         }
-        page = self._environment.get_template(template).render(known | _speaking(language) | values)
+        page = self._templates.get_template(template).render(known | _speaking(language) | values)
         return HTMLResponse(page, status)
+
+
+@cache
+def _templates() -> Environment:
+    """Ready for use: the first customer should not wait for compilers, of currency and crawler patterns neither."""
+    made = Environment(
+        loader=PackageLoader("paylink.checkout"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    made.install_null_translations(newstyle=True)  # type: ignore[attr-defined]
+    # Letters as they are: escaped, an Arabic one takes six bytes for two.
+    made.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
+    for name in made.list_templates():
+        made.get_template(name)
+    for language in i18n.LANGUAGES:
+        i18n.translator(language)
+    format_amount(1, "GBP")
+    recognise("Mozilla/5.0 (", method="GET")
+    return made
 
 
 CONTINUED_HERE: Final = "continued.html"

@@ -1,11 +1,10 @@
 """The API once for each module and database, and clients for it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 
 from tests.api.world import Api, api_on
@@ -20,12 +19,8 @@ def module_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
         shutil.copy(template, path)
         yield f"sqlite:///{path}"
         return
-    server: str = request.getfixturevalue("postgres_url")
-    name = f"api_{request.module.__name__.rpartition('.')[2]}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('postgres_template')}")
-        yield f"{server.rpartition('/')[0]}/{name}"
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    new_postgres: Callable[[], str] = request.getfixturevalue("new_postgres")
+    yield new_postgres()
 
 
 @pytest.fixture(scope="module")

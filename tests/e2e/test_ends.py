@@ -1,6 +1,7 @@
 """How a link ends, who is told, and what cannot make it pay twice."""
 
 import httpx
+import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import Visit
@@ -8,7 +9,14 @@ from tests.e2e.shop import MERCHANT, PAID, Customer, Shop, token_of
 from tests.e2e.stream import assert_gapless
 from tests.services import wait_until
 
+
 AS_A_BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0"}
+
+
+@pytest.fixture(scope="module")
+def shop(postgresql_shop: Shop) -> Shop:
+    """How a link ends is one code on both databases; two nodes are the harder case."""
+    return postgresql_shop
 
 
 def test_an_expired_link_says_so(shop: Shop, visit: Visit) -> None:

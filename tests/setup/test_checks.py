@@ -19,7 +19,6 @@ CHECKS = {
 }
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("command", CHECKS.values(), ids=CHECKS.keys())
 def test_check(command: list[str]) -> None:
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
