@@ -9,7 +9,6 @@ from tests.e2e.shop import MERCHANT, PAID, Customer, Shop, token_of
 from tests.e2e.stream import assert_gapless
 from tests.services import wait_until
 
-
 AS_A_BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0"}
 
 
