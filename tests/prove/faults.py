@@ -304,16 +304,18 @@ async def on(database: str, numbers: Sequence[int], seed: int, report: Report, *
             fields = Fields(traffic.http, proxy.url, made.sandbox, made.settings.stripe)
             share = Run(made, traffic, fields, line, shops, charges)
             await share.drive(report)
-            found = await _at_rest(made, max(charge.last_act for charge in charges) + PATIENCE_S)
+            found = await _at_rest(made, charges)
         await proxy.close()
         return _judged(database, found, share, proxy)
 
 
-async def _at_rest(made: Cluster, until: float) -> Books:
+async def _at_rest(made: Cluster, charges: Sequence[Charge]) -> Books:
     """The books when product and provider agree about everything, or when the time for it is over."""
     while True:
+        last = max(max(charge.struck, default=0.0) for charge in charges)
+        over = time.time() > max(last, *(charge.last_act for charge in charges)) + PATIENCE_S
         found = await asyncio.to_thread(books.read, made.database_url, made.sandbox)
-        if not books.unsettled(found) or time.time() > until:
+        if over or not books.unsettled(found):
             return found
         await asyncio.sleep(2)
 
