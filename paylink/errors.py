@@ -16,6 +16,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,20 @@ class FieldError:
     field: str
     code: str
     message: str
+
+
+# What Pydantic says in words of its own trade.
+_PLAIN: Final = {
+    "missing": "This is needed",
+    "string_pattern_mismatch": "This is not written as it has to be",
+    "extra_forbidden": "There is no such field",
+}
+
+
+def plainly(kind: str, message: str) -> str:
+    """Pydantic's error as a sentence for whoever filled in the field."""
+    said = _PLAIN.get(kind) or message.removeprefix("Value error, ").removeprefix("Input ")
+    return said[:1].upper() + said[1:]
 
 
 class PaylinkError(Exception):

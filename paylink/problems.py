@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from paylink.db import CommitFailed
-from paylink.errors import BadRequest, FieldError, Invalid, PaylinkError, TooLarge, Unavailable
+from paylink.errors import BadRequest, FieldError, Invalid, PaylinkError, TooLarge, Unavailable, plainly
 from paylink.kit.cards import contains_card_number
 from paylink.kit.web import gone
 
@@ -159,9 +159,4 @@ def _field_error(error: Mapping[str, Any]) -> FieldError:
     field = ".".join(part for part in parts if "[" not in part) or "body"
     if contains_card_number(field):
         field = "body"
-    return FieldError(field[:FIELD_LENGTH], error["type"], _sentence(error))
-
-
-def _sentence(error: Mapping[str, Any]) -> str:
-    message = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return message[:1].upper() + message[1:]
+    return FieldError(field[:FIELD_LENGTH], error["type"], plainly(error["type"], str(error["msg"])))

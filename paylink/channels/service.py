@@ -16,7 +16,7 @@ from paylink.channels.fields import revealed
 from paylink.channels.models import ChannelAccount
 from paylink.channels.providers import PROVIDERS, Provider
 from paylink.db import table
-from paylink.errors import Conflict, FieldError, Invalid, NotFound
+from paylink.errors import Conflict, FieldError, Invalid, NotFound, plainly
 from paylink.kit.cards import contains_issued_card_number
 from paylink.kit.clock import utcnow
 from paylink.kit.crypto import Keyring
@@ -183,7 +183,7 @@ def checked(provider: Provider, values: Mapping[str, Any]) -> BaseModel:
     except ValidationError as error:
         raise Invalid(
             [
-                FieldError(_field(model, one["loc"]), one["type"], _sentence(one["msg"]))
+                FieldError(_field(model, one["loc"]), one["type"], plainly(one["type"], one["msg"]))
                 for one in error.errors(include_input=False, include_url=False, include_context=False)
             ]
         ) from None
@@ -211,8 +211,3 @@ def _field(model: type[BaseModel], place: tuple[int | str, ...]) -> str:
     """A name that the provider does not have is the caller's own text, and is not repeated."""
     known = [str(part) for part in place if isinstance(part, int) or part in model.model_fields]
     return ".".join(["config", *known])
-
-
-def _sentence(text: str) -> str:
-    text = text.removeprefix("Value error, ").removeprefix("Input ")
-    return text[:1].upper() + text[1:]

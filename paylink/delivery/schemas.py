@@ -14,7 +14,7 @@ from paylink.consent.service import BY_PHONE
 from paylink.customers.addresses import Email, LineType, LocaleTag, Phone, line_of, textable
 from paylink.delivery.models import Purpose
 from paylink.delivery.service import Added, Next, Wanted
-from paylink.errors import FieldError, Invalid
+from paylink.errors import FieldError, Invalid, plainly
 from paylink.kit.clock import rfc3339
 from paylink.kit.text import Short
 
@@ -199,10 +199,10 @@ def checked_address(channel: ChannelName, to: str, *, field: str) -> str:
             return _phone.validate_python(to)
         return (_email if channel is ChannelName.EMAIL else _handle).validate_python(to)
     except PydanticCustomError as error:
-        raise Invalid.one(field, error.type, _sentence(error.message())) from None
+        raise Invalid.one(field, error.type, plainly(error.type, error.message())) from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        raise Invalid.one(field, first["type"], _sentence(first["msg"])) from None
+        raise Invalid.one(field, first["type"], plainly(first["type"], first["msg"])) from None
 
 
 def verdict(check: AddressCheck) -> AddressVerdict:
@@ -239,7 +239,3 @@ def delivery_form(row: Mapping[str, Any], *, url: str | None = None, text: str |
 def shows_url(added: Added) -> bool:
     """Chat, QR codes and other apps are served by the agent, who therefore needs the address itself."""
     return added.row["channel"] in {ChannelName.CHAT, ChannelName.QR, ChannelName.OTHER}
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from tests.e2e.desk import Desk
 from tests.e2e.shop import Customer, Shop
 from tests.e2e.stream import Stream
 from tests.product import Product, product
@@ -61,6 +62,19 @@ def visit(browser: Browser) -> Iterator[Visit]:
     for customer in made:
         customer.context.close()
     assert [fault for customer in made for fault in customer.faults] == []
+
+
+@pytest.fixture(scope="module")
+def signed_in(shop: Shop, browser: Browser) -> Iterator[Desk]:
+    desk = Desk(browser, shop)
+    yield desk
+    desk.browser.context.close()
+
+
+@pytest.fixture
+def desk(signed_in: Desk) -> Iterator[Desk]:
+    yield signed_in
+    assert signed_in.browser.faults == []
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import expect
 from sqlalchemy.orm import Session
 
 from paylink.accounts.models import Merchant
@@ -24,7 +24,8 @@ from paylink.kit.clock import rfc3339, utcnow
 from paylink.links.models import LinkStatus, PaymentLink
 from paylink.payments.models import Payment
 from tests.e2e.conftest import Visit
-from tests.e2e.shop import PHONE, Customer, Link, Shop
+from tests.e2e.desk import Desk
+from tests.e2e.shop import PHONE, Link, Shop
 
 DECLINED_CARDS = ("4000000000000002", "4000000000009995", "4000000000000069")
 ELEVATED = "4000000000009235"
@@ -33,62 +34,9 @@ REFUND_FAILS = "4000000000005126"
 WEEK_S = 7 * 24 * 3600
 
 
-class Desk:
-    """A signed-in agent's browser."""
-
-    def __init__(self, browser: Browser, shop: Shop) -> None:
-        self.shop = shop
-        # Nobody is signed in when the console asks first.
-        self.browser = Customer(browser, expecting={401})
-        self.page = self.browser.page
-        self.page.goto(shop.watch_on.console)
-        self.page.get_by_label("Email").fill(shop.product.seed["agent"]["email"])
-        self.page.get_by_label("Password", exact=True).fill(shop.product.seed["agent"]["password"])
-        self.page.get_by_role("button", name="Sign in").click()
-        expect(self.page.get_by_role("heading", level=1)).to_have_text("Payment links")
-
-    def go(self, path: str, *, page: Page | None = None) -> None:
-        (page or self.page).goto(f"{self.shop.watch_on.console}{path}")
-
-    def see(self, link: Link) -> None:
-        self.go(f"/links/{link.id}")
-        self.timeline("Link created")
-
-    def timeline(self, text: str) -> None:
-        expect(self.page.get_by_role("log", name="Timeline")).to_contain_text(text)
-
-    def notice(self, text: str | re.Pattern[str], *, page: Page | None = None) -> Locator:
-        """What a screen reader is told of at once."""
-        found = (page or self.page).get_by_role("alert").filter(has_text=text)
-        expect(found).to_be_visible()
-        return found
-
-    def confirm(self, question: str, button: str) -> None:
-        """By keyboard alone: whoever opened the dialog is in it."""
-        dialog = self.page.get_by_role("dialog", name=question)
-        expect(dialog).to_be_visible()
-        expect(dialog.locator(":focus")).to_have_count(1)
-        dialog.get_by_role("button", name=button, exact=True).focus()
-        self.page.keyboard.press("Enter")
-        expect(dialog).to_be_hidden()
-
-
 @pytest.fixture(scope="module")
 def shop(sqlite_shop: Shop) -> Shop:
     return sqlite_shop
-
-
-@pytest.fixture(scope="module")
-def signed_in(shop: Shop, browser: Browser) -> Iterator[Desk]:
-    desk = Desk(browser, shop)
-    yield desk
-    desk.browser.context.close()
-
-
-@pytest.fixture
-def desk(signed_in: Desk) -> Iterator[Desk]:
-    yield signed_in
-    assert signed_in.browser.faults == []
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import { useDisclosure } from "@mantine/hooks";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type SubmitEvent, useState } from "react";
 import { lift, suppress } from "../api/channels";
+import { ApiError } from "../api/problem";
 import { keys, useSuppressions } from "../api/queries";
 import type { Suppression, SuppressionDraft } from "../api/types";
 import { SettingsFrame } from "../settings/SettingsFrame";
@@ -62,6 +63,10 @@ function Add() {
       void queries.invalidateQueries({ queryKey: keys.suppressions });
     },
   });
+  const wrong =
+    add.error instanceof ApiError
+      ? add.error.fields.find(({ field }) => field === "address")?.message
+      : undefined;
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
     if (!add.isPending && address.trim()) add.mutate();
@@ -69,7 +74,7 @@ function Add() {
   return (
     <form onSubmit={submit} noValidate>
       <Stack gap="xs">
-        <Group align="flex-end" gap="xs">
+        <Group align="flex-start" gap="xs">
           <NativeSelect
             label="Channel"
             value={channel}
@@ -81,13 +86,17 @@ function Add() {
             flex={1}
             miw={200}
             value={address}
-            onChange={(event) => setAddress(event.currentTarget.value)}
+            error={wrong}
+            onChange={(event) => {
+              setAddress(event.currentTarget.value);
+              add.reset();
+            }}
           />
-          <Button type="submit" loading={add.isPending} disabled={!address.trim()}>
+          <Button type="submit" mt={25} loading={add.isPending} disabled={!address.trim()}>
             Add
           </Button>
         </Group>
-        <ErrorNote error={add.error} />
+        <ErrorNote error={wrong ? null : add.error} />
       </Stack>
     </form>
   );

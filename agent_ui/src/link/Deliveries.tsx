@@ -1,5 +1,6 @@
-import { Button, Group, Stack, Text } from "@mantine/core";
+import { Anchor, Button, Group, Stack, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
+import { Link as RouteLink } from "wouter";
 import { useHandouts } from "../api/queries";
 import type { Delivery, Link } from "../api/types";
 import { inWords, sentenceCase } from "../stream/facts";
@@ -39,7 +40,6 @@ export function Deliveries({ link }: { link: Link }) {
 }
 
 function Row({ delivery, link }: { delivery: Delivery; link: Link }) {
-  const url = useHandouts(link.id).data?.[delivery.id];
   return (
     <li>
       <Group justify="space-between" wrap="nowrap" align="flex-start">
@@ -64,14 +64,25 @@ function Row({ delivery, link }: { delivery: Delivery; link: Link }) {
         </Text>
       )}
       <Notes delivery={delivery} />
-      {isOpen(link) && !delivery.withdrawn_at && (
-        <Group mt={6} gap="xs">
-          {delivery.channel === "qr" && <QrButton link={link.id} delivery={delivery.id} />}
-          {url && delivery.channel !== "qr" && <CopyButton text={url} label="Copy link" size="compact-sm" />}
-          <WithdrawButton link={link.id} delivery={delivery} />
-        </Group>
-      )}
+      {isOpen(link) && !delivery.withdrawn_at && <Actions link={link.id} delivery={delivery} />}
     </li>
+  );
+}
+
+function Actions({ link, delivery }: { link: string; delivery: Delivery }) {
+  const url = useHandouts(link).data?.[delivery.id];
+  return (
+    <Group mt={6} gap="xs">
+      {delivery.channel === "qr" && <QrButton link={link} delivery={delivery.id} />}
+      {url && delivery.channel !== "qr" && <CopyButton text={url} label="Copy link" size="compact-sm" />}
+      {delivery.status === "opted_out" ? (
+        <Anchor component={RouteLink} href="/settings/opt-outs" size="sm">
+          See opt-outs
+        </Anchor>
+      ) : (
+        <WithdrawButton link={link} delivery={delivery} />
+      )}
+    </Group>
   );
 }
 

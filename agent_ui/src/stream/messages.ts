@@ -55,7 +55,7 @@ export const MESSAGES: Record<string, Wording> = {
     stale: DELIVERY,
   },
   "delivery.withdrawn": {
-    say: (f) => `Withdrawn: the link sent${channel(f)}${to(f)} opens nothing any more${who(f)}`,
+    say: (f) => `Withdrawn${who(f)}: the link sent${channel(f)}${to(f)} opens nothing any more`,
     tone: "warn",
     stale: DELIVERY,
   },
