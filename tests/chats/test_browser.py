@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, expect
 
-from tests.browser import ARGUMENTS
+from tests.browser import ARGUMENTS, AXE
 from tests.chats.site import Site, foreign_site
 from tests.product import Product, product
 from tests.services import wait_until
 
-AXE = Path(__file__).parents[2] / "agent_ui" / "node_modules" / "axe-core" / "axe.min.js"
 # What a browser says in a frame of another origin when it keeps nothing for such frames.
 NOTHING_KEPT = """
 for (const store of ["localStorage", "sessionStorage"])

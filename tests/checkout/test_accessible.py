@@ -4,28 +4,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+import sqlalchemy as sa
+from playwright.sync_api import Browser, BrowserContext, expect
 
+from paylink.accounts.models import Merchant
+from paylink.config import Settings
+from paylink.consent.unsubscribe import unsubscribe_url
+from paylink.db import Database
+from tests.browser import judge
 from tests.checkout.test_browser import link
 from tests.product import Product
 
-AXE = Path(__file__).resolve().parents[2] / "agent_ui/node_modules/axe-core/axe.min.js"
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAY = {"en": "Pay £49.99", "ar": "دفع"}
 
 
 def context_of(browser: Browser, language: str, **options: Any) -> BrowserContext:
     return browser.new_context(locale=language, viewport={"width": 390, "height": 844}, **options)
-
-
-def judge(page: Page, name: str) -> None:
-    """The frame of the card fields is the provider's, and judged by them."""
-    page.evaluate(AXE.read_text())
-    found = page.evaluate(
-        "rules => axe.run({ exclude: [['#card iframe']] }, { runOnly: rules, iframes: false })", RULES
-    )
-    said = [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]]
-    assert not said, (name, said)
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])
@@ -87,6 +81,23 @@ def test_the_language_is_changed_on_the_page_and_stays(made: Product, browser: B
         expect(page.locator("#submit")).to_be_enabled()
         page.goto(url)
         expect(page.locator("html")).to_have_attribute("lang", "de")
+    page.context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_whoever_wants_no_more_reminders_can_say_so(made: Product, browser: Browser, language: str) -> None:
+    given = {name.removeprefix("PAYLINK_").lower(): value for name, value in made.node.env.items()}
+    settings = Settings(_env_file=None, **given)  # type: ignore[arg-type]
+    db = Database(settings.database_url)
+    merchant_id = db.read_sync(lambda session: session.scalars(sa.select(Merchant.id)).one())
+    db.close()
+    whom = {"merchant_id": merchant_id, "channel": "email", "address": f"{language}@example.com"}
+    page = context_of(browser, language).new_page()
+    page.goto(unsubscribe_url(settings.keyring, made.node.checkout, **whom))
+    judge(page, "unsubscribe")
+    page.get_by_role("main").get_by_role("button").click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    judge(page, "unsubscribed")
     page.context.close()
 
 

@@ -12,6 +12,7 @@ from paylink.accounts.models import Merchant
 from paylink.db import Database
 from paylink.kit.clock import utcnow
 from paylink.payments.models import Payment
+from tests.browser import judge
 from tests.product import Product
 
 PAID, THREE_D_SECURE = "4242424242424242", "4000002500003155"
@@ -228,6 +229,7 @@ def test_a_second_device_follows_the_first(made: Product, page: Page, browser: B
     second = other.new_page()
     second.goto(url)
     expect(second.get_by_role("heading", level=1)).to_have_text("This link is being paid on another device")
+    judge(second, "waiting")
     bank(page).get_by_role("button", name="Approve").click()
     expect(second.get_by_role("heading", level=1)).to_have_text("Already paid")
     other.close()
@@ -270,6 +272,7 @@ def test_another_device_pays_here_instead(made: Product, page: Page, browser: Br
     second = other.new_page()
     second.goto(found["url"])
     expect(second.get_by_role("heading", level=1)).to_have_text("This link is being paid on another device")
+    judge(second, "waiting")
     expect(second.get_by_role("button")).to_have_count(0)
     a_minute_later(made, found["id"])
     # The button comes by itself.
@@ -337,6 +340,7 @@ def test_a_locked_link_says_whom_to_ask_and_opens_again_by_itself(made: Product,
         expect(page.get_by_role("alert").or_(page.get_by_text("Too many attempts"))).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_have_text("Too many attempts")
     expect(page.get_by_role("main")).to_contain_text("Please contact Acme Heating")
+    judge(page, "locked")
     with made.client() as client:
         assert client.post(f"/v1/payment_links/{found['id']}/unlock").is_success
     enter(page)

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,12 +17,12 @@ from paylink.delivery.models import Delivery
 from paylink.delivery.states import DIRECT
 from paylink.kit.clock import utcnow
 from paylink.links import tokens
+from tests.browser import judge
 from tests.checkout.test_browser import PAY, link, told
 from tests.checkout.world import Page, World, heading
 from tests.product import Product
 from tests.services import wait_until
 
-AXE = Path(__file__).parents[2] / "agent_ui" / "node_modules" / "axe-core" / "axe.min.js"
 LEFT = "You are continuing on another device"
 
 
@@ -304,12 +303,6 @@ def opened(browser: Chrome, url: str, *, width: int = 1280) -> Tab:
     return page
 
 
-def accessible(page: Tab) -> None:
-    page.evaluate(AXE.read_text())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found["violations"]] == []
-
-
 def test_a_laptop_hands_over_to_a_phone_and_takes_back(made: Product, browser: Chrome) -> None:
     found = link(made, minimum_amount=1000)
     laptop = opened(browser, found["url"])
@@ -320,13 +313,13 @@ def test_a_laptop_hands_over_to_a_phone_and_takes_back(made: Product, browser: C
     code = laptop.get_by_role("img", name="QR code of this payment page")
     expect(code).to_be_visible()
     expect(laptop.get_by_text("Scan this code")).to_be_visible()
-    accessible(laptop)
+    judge(laptop)
     phone = opened(browser, scanned(code.screenshot()), width=320)
     expect(phone.get_by_label("Amount to pay")).to_have_value("20.00")
     expect(phone.get_by_role("button", name="Pay £20.00")).to_be_enabled()
     expect(laptop.get_by_role("heading", level=1)).to_have_text(LEFT)
-    accessible(laptop)
-    accessible(phone)
+    judge(laptop)
+    judge(phone)
     assert phone.evaluate("document.documentElement.scrollWidth") == 320
     laptop.keyboard.press("Tab")
     expect(laptop.get_by_role("button", name="Continue here instead")).to_be_focused()
@@ -354,17 +347,17 @@ def test_a_phone_sends_itself_the_link_by_the_keyboard(made: Product, browser: C
     page.keyboard.press("Enter")
     expect(page.get_by_text("Please check this address.")).to_be_visible()
     expect(address).to_have_attribute("aria-invalid", "true")
-    accessible(page)
+    judge(page)
     assert page.evaluate("document.documentElement.scrollWidth") == 320
     address.fill("jane@example.com")
     page.keyboard.press("Enter")
     expect(page.get_by_text("Sent to j…@e…")).to_be_visible()
     wait_until(lambda: bool(made.messages("jane@example.com")), what="the e-mail")
     page.get_by_text("Report this message").click()
-    accessible(page)
+    judge(page)
     page.get_by_role("button", name="Report and close").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Thank you for telling us")
-    accessible(page)
+    judge(page)
     assert told(made, found["id"])[-2:] == ["link.reported", "link.canceled"]
     page.context.close()
 
