@@ -1,16 +1,62 @@
 """How the two databases are connected to: drivers, limits, and what SQLite lacks."""
 
+import sqlite3
+import threading
+from collections import defaultdict
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
 from paylink.kit import clock
 
 LOCK_TIMEOUT_MS: Final = 5_000
+SQLITE_TIMEOUT_S: Final = 10
+BEGIN: Final = "BEGIN IMMEDIATE"
 # No transaction lives longer. The event log relies on it: see events/tail.
 TRANSACTION_TIMEOUT_MS: Final = 15_000
+
+
+# By database: whose turn it is to write, among the threads of this process.
+_turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
+class WritingConnection(sqlite3.Connection):
+    """Waits for its turn before it begins. SQLite itself would sleep up to a tenth of a second and look again."""
+
+    turn: threading.Lock
+    _has_turn = False
+
+    def take_turn(self) -> None:
+        if not self.turn.acquire(timeout=SQLITE_TIMEOUT_S):
+            raise sqlite3.OperationalError("database is locked")
+        self._has_turn = True
+
+    def pass_on(self) -> None:
+        if self._has_turn:
+            self._has_turn = False
+            self.turn.release()
+
+    def commit(self) -> None:
+        try:
+            super().commit()
+        finally:
+            if not self.in_transaction:
+                self.pass_on()
+
+    def rollback(self) -> None:
+        try:
+            super().rollback()
+        finally:
+            self.pass_on()
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self.pass_on()
 
 
 def with_driver(url: str) -> str:
@@ -24,11 +70,14 @@ def with_driver(url: str) -> str:
 def make_engine(url: str, *, read_only: bool, size: int) -> sa.Engine:
     """``size``: connections at most."""
     if url.startswith("sqlite"):
-        engine = sa.create_engine(
-            url, pool_size=size, hide_parameters=True, connect_args={"timeout": 10, "check_same_thread": False}
-        )
+        connect_args: dict[str, Any] = {"timeout": SQLITE_TIMEOUT_S, "check_same_thread": False}
+        if not read_only:
+            connect_args["factory"] = WritingConnection
+        engine = sa.create_engine(url, pool_size=size, hide_parameters=True, connect_args=connect_args)
         event.listen(engine, "connect", _sqlite_reader if read_only else _sqlite_writer)
         if not read_only:
+            turn = _turns[url]
+            event.listen(engine, "connect", lambda connection, _record: setattr(connection, "turn", turn))
             event.listen(engine, "begin", _begin_immediate)
         return engine
     options = (
@@ -73,4 +122,13 @@ def _now_less(seconds: float) -> str:
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    writing = cast(WritingConnection, connection.connection.driver_connection)
+    try:
+        writing.take_turn()
+    except sqlite3.OperationalError as error:
+        raise OperationalError(BEGIN, None, error) from error
+    try:
+        connection.exec_driver_sql(BEGIN)
+    except BaseException:
+        writing.pass_on()
+        raise

@@ -23,6 +23,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import sqlalchemy as sa
 import structlog
 from dbos import DBOS, DBOSClient, DBOSConfig, WorkflowSerializationFormat
 from prometheus_client import Counter
@@ -30,6 +31,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from paylink.db import CommitFailed, Database
+from paylink.engines import make_engine
 from paylink.nodes import SILENT_AFTER, claim_silent, forget, forget_silent, heard_of
 
 QUEUE: Final = "paylink"
@@ -49,6 +51,8 @@ LONGEST_RETRY_S = 3600.0
 HANDLER_TIMEOUT_S = 120
 # Between two tries to write a retry down, while the database is away.
 DATABASE_PATIENCE_S = 1.0
+# DBOS's own, beside those that run jobs.
+THREADS: Final = 12
 # How long a stop waits for the jobs at hand.
 DRAIN_S = 10
 
@@ -124,6 +128,7 @@ class Worker:
         self._handlers = handlers
         self._node_id = node_id
         self._concurrency = concurrency
+        self._engine: sa.Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._at_hand: set[Future[None]] = set()
@@ -160,6 +165,8 @@ class Worker:
             log.warning("worker_not_left", node=self._node_id, error=type(error).__name__)
         finally:
             self._stopped.set()
+            if self._engine is not None:
+                self._engine.dispose()
 
     async def _drain(self, seconds: float) -> None:
         """Waits until the end of each job at hand is written down."""
@@ -188,6 +195,10 @@ class Worker:
             # We use no notifications; this is how long a stop waits for the thread that would look for them.
             "notification_listener_polling_interval_sec": 0.2,
         }
+        if self._db.sqlite:
+            # Its threads then wait for their turn to write like ours, and neither keeps the other waiting in its sleep.
+            self._engine = make_engine(self._db.url, read_only=False, size=self._concurrency + THREADS)
+            config["system_database_engine"] = self._engine
         DBOS(config=config)
 
         # A function and not the method: DBOS writes attributes onto what it registers.
