@@ -12,22 +12,24 @@ from paylink.db import Database
 from paylink.schema import migrate
 
 TEMPLATE = "template_paylink"
-OURS = "('public', 'dbos')"
 # What the migrations themselves leave in it.
 KEPT = ("alembic_version", "dbos_migrations")
 # Whatever a migration makes. A test that has changed something of it leaves a database nobody can use again.
-SHAPE = f"""
-WITH ours AS (SELECT oid FROM pg_namespace WHERE nspname IN {OURS}), tables AS (
+SHAPE = """
+WITH ours AS (
+    SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+), tables AS (
     SELECT oid, oid::regclass::text AS name FROM pg_class WHERE relnamespace IN (SELECT oid FROM ours)
 ), parts AS (
-    SELECT concat_ws(' ', name, attname, atttypid, attnotnull) AS part FROM pg_attribute JOIN tables ON oid = attrelid
+    SELECT nspname AS part FROM ours
+    UNION ALL SELECT concat_ws(' ', name, attname, atttypid, attnotnull) FROM pg_attribute JOIN tables ON oid = attrelid
     UNION ALL SELECT concat_ws(' ', name, tgname, tgenabled) FROM pg_trigger JOIN tables ON tables.oid = tgrelid
     UNION ALL SELECT concat_ws(' ', name, conname) FROM pg_constraint JOIN tables ON tables.oid = conrelid
     UNION ALL SELECT concat_ws(' ', proname, prosrc) FROM pg_proc WHERE pronamespace IN (SELECT oid FROM ours)
 ) SELECT md5(string_agg(part, ',' ORDER BY part)) FROM parts
 """
-TABLES = f"SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN {OURS}"
-SEQUENCES = f"SELECT schemaname, sequencename FROM pg_sequences WHERE schemaname IN {OURS}"
+TABLES = "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('public', 'dbos')"
+SEQUENCES = "SELECT schemaname, sequencename FROM pg_sequences WHERE schemaname IN ('public', 'dbos')"
 SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
 
 _numbers = count(1)
