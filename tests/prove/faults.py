@@ -23,7 +23,7 @@ from tests.prove.run import Report, Result, scaled
 
 CHARGES: Final = 5000
 DATABASES: Final = ("sqlite", "postgresql")
-AT_ONCE: Final = 20
+AT_ONCE: Final = 12
 SETTLED_S: Final = 60.0
 # A person counts as gone after a while; everything else must be over long before.
 PATIENCE_S: Final = 90.0
