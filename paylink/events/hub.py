@@ -179,6 +179,7 @@ class Hub:
                 log.warning("event_log_not_read", error=type(error).__name__)
                 await asyncio.sleep(POLL_S)
                 continue
+            self._tail.passed(rows)
             for row in rows:
                 self._hand_out(row)
             if len(rows) < SLICE:
@@ -187,12 +188,10 @@ class Hub:
     async def _next(self) -> Sequence[sa.Row[Any]]:
         """What comes next in the log. While nobody listens only the place is kept, and not at every ring."""
         while not self._heard:
-            place = self.cursor
             skipped = await self._db.read(partial(self._tail.read, ids_only=True))
             if self._heard:
-                # Somebody came meanwhile, and is owed what was only counted.
-                self._tail = Tail(place)
-                break
+                break  # somebody came meanwhile, and is owed what was only counted
+            self._tail.passed(skipped)
             if len(skipped) < PAGE:
                 await asyncio.sleep(UNHEARD_S)
                 await self._bell.wait(POLL_S)

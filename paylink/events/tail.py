@@ -47,7 +47,11 @@ class _Gap:
 
 
 class Tail:
-    """A reader's place in the log. ``cursor`` is the last id handed out; nothing at or below it can appear later."""
+    """A reader's place in the log. ``cursor`` is the last id handed out; nothing at or below it can appear later.
+
+    Reading does not move it, ``passed`` does, once the rows are in the reader's hands: the connection may break as the
+    transaction around the reading ends, and then nobody has them.
+    """
 
     def __init__(self, cursor: int = 0) -> None:
         self.cursor = cursor
@@ -69,10 +73,12 @@ class Tail:
         rows = session.execute(
             sa.select(*wanted).where(_events.c.id > self.cursor).order_by(_events.c.id).limit(limit)
         ).all()
-        closed = rows if session.get_bind().dialect.name == "sqlite" else self._closed(session, rows, decided)
-        if closed:
-            self.cursor = closed[-1].id
-        return closed
+        return rows if session.get_bind().dialect.name == "sqlite" else self._closed(session, rows, decided)
+
+    def passed(self, rows: Sequence[sa.Row[Any]]) -> None:
+        """Goes on after ``rows``, which were read from here."""
+        if rows:
+            self.cursor = rows[-1].id
 
     def _closed(self, session: Session, rows: Sequence[sa.Row[Any]], decided: int) -> Sequence[sa.Row[Any]]:
         expected = self.cursor + 1

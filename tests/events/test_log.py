@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from paylink.db import Database, table
 from paylink.events import log
+from paylink.events.bus import LocalBell
+from paylink.events.hub import Hub
 from paylink.events.log import NewEvent
 from paylink.events.tail import Tail, writers
 from paylink.events.types import Event, EventType, Origin
@@ -71,7 +74,12 @@ def engine(postgres_database: str) -> Iterator[sa.Engine]:
 
 def read(tail: Tail, database: Database, *, times: int = 3) -> list[int]:
     """The ids it hands out in a few looks: the first look at a gap never passes it."""
-    return [row.id for _ in range(times) for row in database.read_sync(tail.read)]
+    ids = []
+    for _ in range(times):
+        rows = database.read_sync(tail.read)
+        tail.passed(rows)
+        ids += [row.id for row in rows]
+    return ids
 
 
 def test_an_event_that_commits_late_is_waited_for(reader: Database, engine: sa.Engine) -> None:
@@ -136,3 +144,35 @@ def test_a_foreign_transaction_that_never_ends_does_not_hold_it_up(reader: Datab
         kept.commit()
         assert reader.read_sync(writers) == frozenset()
         assert read(tail, reader) == [2]
+
+
+async def test_events_read_over_a_connection_that_breaks_as_the_reading_ends_are_read_again(
+    reader: Database, engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows were there and the transaction around the reading was not: nobody has been told of them."""
+    hub, broken = Hub(reader, LocalBell()), asyncio.Event()
+    loop, whole = asyncio.get_running_loop(), Tail.read
+
+    def breaking(tail: Tail, session: Session, **how: Any) -> Sequence[sa.Row[Any]]:
+        rows = whole(tail, session, **how)
+        if rows and not broken.is_set():
+            loop.call_soon_threadsafe(broken.set)
+            kill(engine, session.scalar(sa.text("SELECT pg_backend_pid()")))
+        return rows
+
+    await hub.start()
+    subscription = hub.subscribe(merchant_id="mer_x")
+    subscription.live = True
+    monkeypatch.setattr(Tail, "read", breaking)
+    try:
+        await reader.transact(lambda session: append(session, "plink_a", 2))
+        await asyncio.wait_for(broken.wait(), 10)
+        async with asyncio.timeout(10):
+            assert [number for number, _ in await subscription.take()] == [1, 2]
+    finally:
+        await hub.close()
+
+
+def kill(engine: sa.Engine, backend: int | None) -> None:
+    with engine.begin() as connection:
+        connection.execute(sa.text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": backend})
