@@ -38,6 +38,26 @@ _links = table(PaymentLink)
 _STILL_OPEN: Final = sa.select(_links.c.id).where(_links.c.id == sa.bindparam("link"), _links.c.status.in_(OPEN))
 
 
+def _once(column: sa.Column[Any]) -> sa.Executable:
+    return _change(column.is_(None), {column: sa.bindparam("now")})
+
+
+def _counted(column: sa.Column[Any]) -> sa.Executable:
+    return _change(column < MOST_REPEATS, {column: column + 1})
+
+
+def _change(where: sa.ColumnElement[bool], values: dict[Any, Any]) -> sa.Executable:
+    """Of the session, where nothing has changed it before; answers with a row if it did. Built once, not per beacon."""
+    update = sa.update(_sessions).where(_sessions.c.id == sa.bindparam("visit"), where).values(values)
+    return update.returning(_sessions.c.id)
+
+
+_OPENED: Final = _once(_sessions.c.opened_at)
+_STARTED: Final = _once(_sessions.c.card_entry_started_at)
+_COMPLETED: Final = _counted(_sessions.c.card_entry_completed_count)
+_INVALID: Final = _counted(_sessions.c.card_entry_invalid_count)
+
+
 class Step(StrEnum):
     OPENED = "opened"
     STARTED = "card_entry_started"
@@ -102,34 +122,25 @@ def note(session: Session, visit: Visit, beacon: Beacon, *, browser: Browser) ->
     if session.execute(_STILL_OPEN, {"link": visit.link_id}).one_or_none() is None:
         return False
     events = []
-    first = not visit.opened and _first(session, visit, _sessions.c.opened_at)
+    first = not visit.opened and _changed(session, visit, _OPENED)
     if first:
         events.append(_event(EventType.LINK_OPENED, _opened_facts(visit, beacon, browser)))
     if first or doors.LATEST in visit.draft:
         doors.opened(session, visit)
     started = visit.card_entry_started or beacon.step is Step.OPENED
-    if not started and _first(session, visit, _sessions.c.card_entry_started_at):
+    if not started and _changed(session, visit, _STARTED):
         events.append(_event(EventType.CARD_ENTRY_STARTED, {}))
-    if beacon.step is Step.COMPLETED and _again(session, visit, _sessions.c.card_entry_completed_count):
+    if beacon.step is Step.COMPLETED and _changed(session, visit, _COMPLETED):
         events.append(_event(EventType.CARD_ENTRY_COMPLETED, {}))
-    if beacon.step is Step.INVALID and _again(session, visit, _sessions.c.card_entry_invalid_count):
+    if beacon.step is Step.INVALID and _changed(session, visit, _INVALID):
         reason = beacon.reason or Reason.INCOMPLETE
         events.append(_event(EventType.CARD_ENTRY_INVALID, {"reason": reason.value}))
     log.append(session, merchant_id=visit.merchant_id, link_id=visit.link_id, events=events)
     return bool(events)
 
 
-def _first(session: Session, visit: Visit, column: sa.Column[Any]) -> bool:
-    return _changed(session, visit, column.is_(None), {column: utcnow()})
-
-
-def _again(session: Session, visit: Visit, column: sa.Column[Any]) -> bool:
-    return _changed(session, visit, column < MOST_REPEATS, {column: column + 1})
-
-
-def _changed(session: Session, visit: Visit, where: sa.ColumnElement[bool], values: dict[Any, Any]) -> bool:
-    update = sa.update(_sessions).where(_sessions.c.id == visit.id, where).values(values)
-    return session.execute(update.returning(_sessions.c.id)).one_or_none() is not None
+def _changed(session: Session, visit: Visit, change: sa.Executable) -> bool:
+    return session.execute(change, {"visit": visit.id, "now": utcnow()}).one_or_none() is not None
 
 
 def _opened_facts(visit: Visit, beacon: Beacon, browser: Browser) -> dict[str, Any]:

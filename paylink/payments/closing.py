@@ -21,9 +21,9 @@ from paylink.events.types import Origin
 from paylink.links import lifecycle as links
 from paylink.links import service
 from paylink.links.models import LinkStatus, PaymentLink
-from paylink.payments import facts, insist, lifecycle
-from paylink.payments.models import LIVE, Payment, PaymentStatus
-from paylink.payments.service import apply, live_payment
+from paylink.payments import facts, insist, lifecycle, review
+from paylink.payments.models import LIVE, Decision, Payment, PaymentStatus
+from paylink.payments.service import apply, carry_out, live_payment
 from paylink.psp.base import ProviderPayment, PspError, PspRefused
 
 log = structlog.get_logger(__name__)
@@ -50,7 +50,7 @@ async def cancel_link(
 
     payment = await ctx.db.read(find)
     if payment is not None:
-        await resolve(ctx, payment)
+        await _end_attempt(ctx, principal, payment)
 
     def close(session: Session) -> None:
         link = _lock(session, link_id)
@@ -130,6 +130,22 @@ def _now(*, ago: timedelta = timedelta()) -> sa.ScalarSelect[datetime]:
 
 async def _given_up(ctx: Context, payment: Payment) -> None:
     with suppress(Unavailable):
+        await resolve(ctx, payment)
+
+
+async def _end_attempt(ctx: Context, principal: Principal, payment: Payment) -> None:
+    """Whoever cancels the link of a payment that is held has decided about it, unless somebody has done so before: of
+    two who decide against each other one is told so, and what was approved is captured."""
+    if payment.status == PaymentStatus.IN_REVIEW:
+        with suppress(Conflict):
+            await review.decide(ctx, principal, payment.id, Decision.RELEASE, reason="The link was canceled")
+        payment = await ctx.db.read(lambda session: session.get_one(Payment, payment.id))
+    if payment.decision == Decision.CAPTURE and payment.reviewed_by is not None:
+        try:
+            await carry_out(ctx, payment)
+        except PspError as error:
+            raise Unavailable("The payment provider did not answer; please try again", retry_after=2) from error
+    elif payment.status in LIVE:
         await resolve(ctx, payment)
 
 

@@ -71,6 +71,33 @@ async def test_a_cancellation_that_is_first_wins_over_the_capture(world: World) 
     assert "payment.succeeded" not in await world.told(link_id)
 
 
+async def test_what_was_approved_before_the_cancellation_is_captured(world: World) -> None:
+    link_id = await world.link()
+    held = await world.pay(link_id, "riskLevelElevated")
+    gates = Gates(world.ctx.psp)
+    approval = asyncio.create_task(world.behind(gates).approve(held.id))
+    await gates.parked("capture", "asked")
+    assert await conflict(cancel_link(world.ctx, world.agent, link_id)) == "link_not_active"
+    gates.open()
+    await approval
+    assert (await world.link_row(link_id)).status == "paid"
+    assert await world.captures(link_id) == [4999]
+
+
+async def test_whoever_approves_after_the_cancellation_is_told_so(world: World) -> None:
+    link_id = await world.link()
+    held = await world.pay(link_id, "riskLevelElevated")
+    gates = Gates(world.ctx.psp)
+    cancellation = asyncio.create_task(cancel_link(world.behind(gates).ctx, world.agent, link_id))
+    await gates.parked("cancel", "asked")
+    assert await conflict(world.approve(held.id)) == "payment_not_in_review"
+    gates.open()
+    await cancellation
+    assert await world.captures(link_id) == []
+    closed = await world.told_of(link_id, "review.closed")
+    assert (closed["decision"], closed["by"]) == ("declined", "Alex Morgan")
+
+
 async def test_a_browser_that_gets_its_attempt_while_the_link_is_canceled_leaves_no_money_held(world: World) -> None:
     link_id = await world.link()
     started = await world.start(link_id)
