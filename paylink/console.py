@@ -25,7 +25,7 @@ from paylink.consent import routes as consent
 from paylink.context import Context
 from paylink.delivery import routes as delivery
 from paylink.events import stream
-from paylink.kit.web import BodyLimit, RequestContext, StaticHeaders, content_security_policy
+from paylink.kit.web import BodyLimit, HeadAsGet, RequestContext, StaticHeaders, content_security_policy
 from paylink.links import routes as links
 from paylink.messages import routes as messages
 from paylink.payments import routes as payments
@@ -92,7 +92,8 @@ def create_api(
     app = build_api(ctx, switchboard=switchboard, readiness=readiness, rights=rights, callbacks_only=callbacks_only)
     headers = HEADERS | ({"Strict-Transport-Security": HSTS} if ctx.settings.production else {})
     limited = BodyLimit(app, limit=problems.BODY_LIMIT, refuse=problems.too_large())
-    return RequestContext(StaticHeaders(limited, headers=headers), name="console")
+    answering = HeadAsGet(limited, live=frozenset({"/v1/events/stream"}))
+    return RequestContext(StaticHeaders(answering, headers=headers), name="console")
 
 
 def build_api(

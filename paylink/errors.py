@@ -9,6 +9,7 @@
     ├── NotFound              404  no such thing, or another merchant's: both look alike
     ├── Conflict              409  the thing is in a state that does not allow this
     ├── TooLarge              413
+    ├── UnsupportedMediaType  415  the body is not JSON by its own word
     ├── Invalid               422  fields that are wrong, each named
     ├── TooManyRequests       429
     └── Unavailable           503  something we stand on does not answer; try again
@@ -76,6 +77,10 @@ class Conflict(PaylinkError):
 
 class TooLarge(PaylinkError):
     status, code, title = 413, "body_too_large", "Body too large"
+
+
+class UnsupportedMediaType(PaylinkError):
+    status, code, title = 415, "unsupported_media_type", "Unsupported media type"
 
 
 class Invalid(PaylinkError):

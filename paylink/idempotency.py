@@ -8,8 +8,10 @@ The answer is kept sealed, since it may hold the one URL or key that is shown on
   goes on with it instead of making another.
 """
 
+import asyncio
 import json
 import re
+import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from paylink.db import Base, table
+from paylink.db import Base, Database, table
 from paylink.errors import BadRequest, Conflict
 from paylink.kit.cards import contains_issued_card_number
 from paylink.kit.clock import utcnow
@@ -30,6 +32,9 @@ MAX_LENGTH = 255
 KEEP = timedelta(hours=24)
 # A claim without an answer for this long belongs to a process that died.
 CLAIM_LEASE = timedelta(seconds=60)
+# How long one of two requests at once waits for the other's answer, and how often it looks.
+PATIENCE_S = 5.0
+LOOK_S = 0.1
 PURPOSE = "idempotency"
 # Random, so that one in some hundred holds a long number by chance.
 UUID = re.compile(r"[0-9a-f]{8}(-?)[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{4}\1[0-9a-f]{12}", re.IGNORECASE)
@@ -49,6 +54,13 @@ class IdempotencyKey(Base):
 
 
 _keys = table(IdempotencyKey)
+
+
+class InUse(Conflict):
+    code = "idempotency_key_in_use"
+
+    def __init__(self) -> None:
+        super().__init__("A request with this Idempotency-Key is being worked on", retry_after=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +117,7 @@ def replay(session: Session, request: Request | None, keyring: Keyring) -> Answe
         raise Conflict("This Idempotency-Key was used with another body", code="idempotency_key_reused")
     if row.status is None:
         if row.created_at > utcnow() - CLAIM_LEASE:
-            raise _in_use()
+            raise InUse
         _clear(session, request)
         return None
     body = keyring.unseal(row.answer_sealed, purpose=PURPOSE, bound_to=_bound_to(request))
@@ -138,8 +150,20 @@ def begin(session: Session, request: Request, keyring: Keyring) -> Begun:
     statement = insert(_keys).values(row | {"effect": effect})
     claimed = statement.on_conflict_do_nothing(index_elements=[_keys.c.scope, _keys.c.key]).returning(_keys.c.key)
     if session.execute(claimed).one_or_none() is None:
-        raise _in_use()
+        raise InUse
     return Begun(effect=effect)
+
+
+async def claim(db: Database, request: Request, keyring: Keyring) -> Begun:
+    """``begin``, for a caller who may ask twice at once: the second waits a while for the first one's answer."""
+    patience_ends = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return await db.transact(lambda session: begin(session, request, keyring))
+        except InUse:
+            if time.monotonic() > patience_ends:
+                raise
+        await asyncio.sleep(LOOK_S)
 
 
 def effect(session: Session, request: Request | None, subject: str) -> None:
@@ -177,10 +201,6 @@ def _clear(session: Session, request: Request) -> None:
 def _claim(request: Request) -> sa.ColumnElement[bool]:
     """The key's row while it has no answer."""
     return sa.and_(_keys.c.scope == request.scope, _keys.c.key == request.key, _keys.c.status.is_(None))
-
-
-def _in_use() -> Conflict:
-    return Conflict("A request with this Idempotency-Key is being worked on", code="idempotency_key_in_use")
 
 
 def _sealed(request: Request, keyring: Keyring, answer: Answer) -> dict[str, Any]:

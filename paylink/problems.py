@@ -11,12 +11,22 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import DataError, DBAPIError
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from paylink.db import CommitFailed
-from paylink.errors import BadRequest, FieldError, Invalid, PaylinkError, TooLarge, Unavailable, plainly
+from paylink.errors import (
+    BadRequest,
+    FieldError,
+    Invalid,
+    PaylinkError,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+    plainly,
+)
 from paylink.kit.cards import contains_card_number
 from paylink.kit.web import gone
 
@@ -109,7 +119,9 @@ def install(app: FastAPI) -> None:
         return problem(error)
 
     @app.exception_handler(RequestValidationError)
-    async def on_invalid(_request: Request, error: RequestValidationError) -> Response:
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        if _unread(request, error):
+            return problem(UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json"))
         return problem(_from_validation(error.errors()))
 
     @app.exception_handler(HTTPException)
@@ -145,6 +157,13 @@ def _from_http(error: HTTPException) -> PaylinkError:
     return shown
 
 
+def _unread(request: Request, error: RequestValidationError) -> bool:
+    """Whether there was a body that FastAPI has not taken for JSON: it is handed on as it came."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    json_said = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+    return isinstance(error.body, bytes | FormData) and bool(error.body) and not json_said
+
+
 def _from_validation(errors: Sequence[Any]) -> PaylinkError:
     if errors and errors[0]["type"] == "json_invalid":
         shown = PaylinkError("The body is not JSON", code="invalid_json")
@@ -155,6 +174,8 @@ def _from_validation(errors: Sequence[Any]) -> PaylinkError:
 
 def _field_error(error: Mapping[str, Any]) -> FieldError:
     parts = [str(part) for part in error["loc"] if not (part in PLACES and len(error["loc"]) > 1)]
+    if error["loc"][:1] == ("query",):
+        parts = parts[:1]  # a parameter given several times is one to whoever gave it
     # A union's branch names are ours, not the caller's; and a key may itself be a card number.
     field = ".".join(part for part in parts if "[" not in part) or "body"
     if contains_card_number(field):

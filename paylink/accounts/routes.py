@@ -99,10 +99,12 @@ async def sign_in(request: Request, body: SignIn, ctx: Ctx) -> Response:
     if "cookie" in request.headers or "origin" in request.headers:
         require_same_origin(request, ctx)
     await ctx.limits.hit(SIGN_IN_BY_ADDRESS, "sign-in", client_address(request.scope))
-    await ctx.limits.hit(SIGN_IN_BY_EMAIL, "sign-in", body.email.strip().lower())
+    email = body.email.strip().lower()
+    await ctx.limits.hit(SIGN_IN_BY_EMAIL, "sign-in", email)
     agent = await ctx.db.read(lambda session: service.agent_by_email(session, body.email))
     if not await service.password_matches(agent.password_hash if agent else None, body.password) or agent is None:
         return _refused(ctx, agent)
+    await ctx.limits.forgive(SIGN_IN_BY_EMAIL, "sign-in", email)
 
     def start(session: Session) -> tuple[str, Merchant]:
         secret = service.start_session(session, agent, ctx.keyring)

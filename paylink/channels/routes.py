@@ -164,7 +164,7 @@ async def send_test(
     found = await ctx.db.read(lambda session: service.get(session, caller, account_id))
     to = checked_address(ChannelName(found.channel), body.to, field="to")
     if key is not None:
-        begun = await ctx.db.transact(lambda session: idempotency.begin(session, key, ctx.keyring))
+        begun = await idempotency.claim(ctx.db, key, ctx.keyring)
         if begun.answer is not None:
             return respond(begun.answer)
     try:

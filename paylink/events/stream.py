@@ -21,6 +21,7 @@ from paylink.db import Database
 from paylink.errors import BadRequest
 from paylink.events import log as event_log
 from paylink.events.hub import Hub, Subscription, frame
+from paylink.events.tail import newest
 from paylink.links import service as links
 
 PING_S: Final = 15
@@ -46,6 +47,10 @@ async def stream(
     after = _parse(last_event_id_header or last_event_id)
     if payment_link is not None:
         await ctx.db.read(lambda session: links.get(session, caller, payment_link))
+    if after is not None and after > ctx.hub.cursor:
+        # Given by a node that is ahead of this one; or before the database was restored or made anew: whoever waited for
+        # the log to come so far would hear nothing.
+        after = min(after, await ctx.db.read(newest))
     rights: Rights = request.app.state.rights
     return EventSourceResponse(
         _frames(

@@ -1,19 +1,20 @@
 """Links on the wire: what the API takes and gives. An edge: it speaks for customers and deliveries too."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -39,6 +40,8 @@ from paylink.psp.base import Charging
 DEFAULT_LIFE: Final = timedelta(hours=24)
 # Adyen's bound for pay by link.
 LONGEST_LIFE: Final = timedelta(days=70)
+# Without an offset it is refused with a word of its own.
+RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", re.ASCII | re.IGNORECASE)
 
 
 def known_currency(value: str) -> str:
@@ -63,11 +66,19 @@ def _is_phone(value: str) -> bool:
         return False
 
 
+def _rfc3339(value: Any) -> Any:
+    """Pydantic would take numbers and more, and guess whether they are seconds or milliseconds."""
+    if isinstance(value, str) and RFC_3339.fullmatch(value):
+        return value
+    raise PydanticCustomError("not_rfc3339", "write a time such as 2026-12-31T18:00:00Z")
+
+
 Currency = Annotated[
     str,
     StringConstraints(strip_whitespace=True, to_upper=True, min_length=3, max_length=3),
     AfterValidator(known_currency),
 ]
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
 Amount = Annotated[int, Field(strict=True, gt=0, le=MAX_AMOUNT, description="In the currency's minor unit")]
 
 
@@ -104,7 +115,7 @@ class CreateLink(Body):
     expires_in: Annotated[int, Field(strict=True, gt=0, le=int(LONGEST_LIFE.total_seconds()))] | None = Field(
         None, description="Seconds from now; 24 hours when neither this nor `expires_at` is given"
     )
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
     deliver: list[DeliveryIn] = Field(default_factory=list, max_length=10)
     metadata: dict[MetadataKey, MetadataValue] = Field(default_factory=dict, max_length=50)
 
@@ -116,20 +127,23 @@ class CreateLink(Body):
             raise PydanticCustomError("minimum_amount_too_large", "must not be more than the amount")
         return value
 
-    @model_validator(mode="after")
-    def _one_end(self) -> Self:
-        if self.expires_in is not None and self.expires_at is not None:
+    @field_validator("expires_at")
+    @classmethod
+    def _ahead(cls, value: datetime | None, info: ValidationInfo) -> datetime | None:
+        if value is None:
+            return None
+        if info.data.get("expires_in") is not None:
             raise PydanticCustomError("two_ends", "give expires_in or expires_at, not both")
-        return self
+        if value <= utcnow():
+            raise PydanticCustomError("expires_at_past", "expires_at must be in the future")
+        if value > utcnow() + LONGEST_LIFE:
+            raise PydanticCustomError("expires_at_far", "expires_at may be at most 70 days from now")
+        return value
 
-    @model_validator(mode="after")
-    def _end_ahead(self) -> Self:
-        if self.expires_at is not None:
-            if self.expires_at <= utcnow():
-                raise PydanticCustomError("expires_at_past", "expires_at must be in the future")
-            if self.expires_at > utcnow() + LONGEST_LIFE:
-                raise PydanticCustomError("expires_at_far", "expires_at may be at most 70 days from now")
-        return self
+    @field_validator("deliver", "metadata", mode="before")
+    @classmethod
+    def _none_is_left_out(cls, value: Any, info: ValidationInfo) -> Any:
+        return ([] if info.field_name == "deliver" else {}) if value is None else value
 
     def new_link(self) -> NewLink:
         life = timedelta(seconds=self.expires_in) if self.expires_in else DEFAULT_LIFE

@@ -233,7 +233,7 @@ async def _claimed(
     """
     if key is None:
         return await work(None)
-    begun = await ctx.db.transact(lambda session: idempotency.begin(session, key, ctx.keyring))
+    begun = await idempotency.claim(ctx.db, key, ctx.keyring)
     if begun.answer is not None:
         return begun.answer
     try:

@@ -60,6 +60,8 @@ REVIEW_VERDICTS = {
 }
 # A declined try shows in these; in every other status an old error is history.
 FAILED_STATUSES = frozenset({ProviderStatus.REQUIRES_PAYMENT_METHOD, ProviderStatus.CANCELED})
+# Beside it Stripe's ``code`` says the same or more: ``card_declined`` for a refusal without a reason.
+UNEXPLAINED = "generic_decline"
 AUTHENTICATION_CODES = frozenset(
     {
         "payment_intent_authentication_failure",
@@ -210,6 +212,8 @@ def decline(error: Json) -> Decline | None:
     if not error:
         return None
     code = code_of(error, "decline_code", "code", "type") or "unknown"
+    if code == UNEXPLAINED:
+        code = code_of(error, "code") or code
     return Decline(code, authentication=bool({code, text(error, "code")} & AUTHENTICATION_CODES))
 
 

@@ -90,13 +90,15 @@ def ahead(**time: float) -> str:
 
 
 def test_an_end_lies_ahead_and_not_too_far(http: httpx.Client) -> None:
-    refused(http, "body", "expires_at_past", expires_at=ahead(seconds=-1))
-    refused(http, "body", "expires_at_past", expires_at="0001-01-01T00:00:00+14:00")
-    refused(http, "body", "expires_at_far", expires_at=ahead(days=71))
-    refused(http, "body", "expires_at_far", expires_at="9999-12-31T23:59:59-12:00")
-    refused(http, "body", "two_ends", expires_at=ahead(days=1), expires_in=60)
+    refused(http, "expires_at", "expires_at_past", expires_at=ahead(seconds=-1))
+    refused(http, "expires_at", "expires_at_past", expires_at="0001-01-01T00:00:00+14:00")
+    refused(http, "expires_at", "expires_at_far", expires_at=ahead(days=71))
+    refused(http, "expires_at", "expires_at_far", expires_at="9999-12-31T23:59:59-12:00")
+    refused(http, "expires_at", "two_ends", expires_at=ahead(days=1), expires_in=60)
     refused(http, "expires_at", "timezone_aware", expires_at="2099-01-01T00:00:00")
-    refused(http, "expires_at", "datetime_from_date_parsing", expires_at="tomorrow")
+    refused(http, "expires_at", "not_rfc3339", expires_at="tomorrow")
+    for loose in (4_102_444_800, "4102444800", "2099-01-01 00:00:00Z", "2099-01-01T00:00Z", "2099-01-01"):
+        refused(http, "expires_at", "not_rfc3339", expires_at=loose)
     for wrong in (0, -1, 70 * 86_400 + 1, 1.5, "60", True):
         assert problem(http.post("/v1/payment_links", json=GOOD | {"expires_in": wrong}), 422)
 
@@ -214,8 +216,18 @@ def test_json_must_be_called_json(http: httpx.Client, kind: str | None) -> None:
     """A foreign page can send these three without asking first, but not ``application/json``."""
     headers = {"Content-Type": kind} if kind else {}
     answer = http.post("/v1/payment_links", content=json.dumps(GOOD).encode(), headers=headers)
-    assert answer.status_code in {415, 422}
-    problem(answer, answer.status_code)
+    problem(answer, 415, "unsupported_media_type")
+
+
+def test_a_parameter_that_is_wrong_is_named_as_it_was_given(http: httpx.Client) -> None:
+    (wrong,) = problem(http.get("/v1/payment_links", params={"status": "bogus"}), 422)["errors"]
+    assert wrong["field"] == "status"
+
+
+def test_a_head_is_answered_as_a_get_without_its_body(http: httpx.Client) -> None:
+    for path in ("/healthz", "/readyz", "/v1/me", "/v1/payment_links"):
+        answer = http.head(path)
+        assert (answer.status_code, answer.content) == (http.get(path).status_code, b"")
 
 
 def test_a_body_over_64_kib_is_refused_with_and_without_its_length(http: httpx.Client) -> None:

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from paylink.limits import API_BY_KEY, SIGN_IN_BY_EMAIL
+from paylink.limits import API_BY_KEY, SIGN_IN_BY_ADDRESS, SIGN_IN_BY_EMAIL
 from tests.api.world import PASSWORD, Api, api_on, problem
 
 
@@ -30,9 +30,15 @@ def test_guessing_one_password_is_stopped_and_told_when_to_come_back(limited: Ap
         assert attempt(http, limited, email=limited.other.email, password=PASSWORD).status_code == 201
 
 
+def test_whoever_knows_the_password_signs_in_as_often_as_they_like(limited: Api) -> None:
+    with limited.client("") as http:
+        for _ in range(2 * SIGN_IN_BY_EMAIL.amount):
+            assert attempt(http, limited, password=PASSWORD).status_code == 201
+
+
 def test_guessing_many_addresses_from_one_place_is_stopped(limited: Api) -> None:
     with limited.client("") as http:
-        for number in range(30):
+        for number in range(SIGN_IN_BY_ADDRESS.amount):
             assert attempt(http, limited, email="", password=str(number)).status_code in {401, 429}
         problem(attempt(http, limited, email="new@one.example"), 429, "rate_limited")
 

@@ -20,7 +20,7 @@ class Declined:
 
 
 DECLINES = [
-    Declined("4000000000000002", "generic_decline", "contact your bank", "without saying why"),
+    Declined("4000000000000002", "card_declined", "contact your bank", "without saying why"),
     Declined("4000000000009995", "insufficient_funds", "not enough money", "not enough money"),
     Declined("4000000000000127", "incorrect_cvc", "security code is not right", "security code did not match"),
     Declined("4000000000000069", "expired_card", "has expired", "has expired"),

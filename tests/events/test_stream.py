@@ -141,6 +141,15 @@ async def test_a_client_that_saw_nothing_yet_still_resumes_where_it_was(here: Si
         assert await numbers(opened, 1) == [2]
 
 
+async def test_an_id_from_beyond_the_log_is_as_good_as_its_end(here: Site, who: Who) -> None:
+    """The database was restored, or made anew: whoever waited for the log to come so far would hear nothing."""
+    link_id = await link(here.ctx.db, who)
+    await fetch(here, who, link_id, n=1)
+    async with await (await connect(here.base, who.key, last_event_id=2**40)).opened() as opened:
+        await fetch(here, who, link_id, n=2)
+        assert await numbers(opened, 1) == [2]
+
+
 async def test_it_can_be_narrowed_to_one_link(here: Site, who: Who) -> None:
     one, other = await link(here.ctx.db, who), await link(here.ctx.db, who)
     await fetch(here, who, other, n=1)

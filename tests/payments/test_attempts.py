@@ -46,7 +46,7 @@ async def test_of_fifty_clicks_in_one_browser_all_are_the_same_attempt(world: Wo
 async def test_after_a_decline_another_browser_may_try(world: World) -> None:
     link_id = await world.link()
     declined = await world.pay(link_id, "chargeDeclined")
-    assert (declined.status, declined.decline_code) == (PaymentStatus.FAILED, "generic_decline")
+    assert (declined.status, declined.decline_code) == (PaymentStatus.FAILED, "card_declined")
     paid = await world.pay(link_id, browser="cks_2")
     assert (paid.status, paid.attempt) == (PaymentStatus.SUCCEEDED, 2)
     assert await world.captures(link_id) == [4999]

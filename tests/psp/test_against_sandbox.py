@@ -169,7 +169,7 @@ async def test_cancel_and_too_late(world: World) -> None:
 @pytest.mark.parametrize(
     ("card", "code", "screening"),
     [
-        ("chargeDeclined", "generic_decline", Screening.DECLINED),
+        ("chargeDeclined", "card_declined", Screening.DECLINED),
         ("chargeDeclinedInsufficientFunds", "insufficient_funds", Screening.DECLINED),
         ("chargeDeclinedLostCard", "lost_card", Screening.DECLINED),
         ("chargeDeclinedStolenCard", "stolen_card", Screening.DECLINED),

@@ -107,11 +107,12 @@ def test_a_block_is_not_softened_by_a_review() -> None:
     [
         (declined("card_declined", "insufficient_funds"), Decline("insufficient_funds")),
         (declined("expired_card"), Decline("expired_card")),
+        (declined("card_declined", "generic_decline"), Decline("card_declined")),
         (declined("card_declined", "a code of tomorrow!"), Decline("card_declined")),
         (declined("card_declined", "x4242424242424242"), Decline("card_declined")),
         (declined("payment_intent_authentication_failure"), Decline("payment_intent_authentication_failure", True)),
         (declined("card_declined", "authentication_required"), Decline("authentication_required", True)),
-        (declined("authentication_required", "generic_decline"), Decline("generic_decline", True)),
+        (declined("authentication_required", "generic_decline"), Decline("authentication_required", True)),
         (intent(status="requires_payment_method", latest_charge=None), None),
         (intent(status="requires_payment_method", last_payment_error={"message": "x"}), Decline("unknown")),
         ({**declined("expired_card"), "status": "succeeded"}, None),
