@@ -1,34 +1,36 @@
-"""``paylink``: serve, worker, migrate, seed, doctor, audit, reconcile, openapi."""
+"""``paylink``: serve, worker, migrate, seed, merchant, agent, doctor, audit, reconcile, openapi."""
 
 import asyncio
 import json
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
-import structlog
 import typer
 import uvloop
 from pydantic import ValidationError
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
+from paylink import __version__
 from paylink.audit.cli import commands as audit_commands
 from paylink.config import Settings, UnsafeSettings
-from paylink.db import Database
+from paylink.db import CommitFailed, Database
 from paylink.doctor_command import command as doctor_domain_command
 from paylink.kit import logs
-from paylink.main import Role, serve
+from paylink.main import Role, refuse_unsafe, serve
+from paylink.people_command import agent_commands, merchant_commands
 from paylink.reconcile_command import command as reconcile_command
+from paylink.schema import is_current
 from paylink.schema import migrate as bring_up
 from paylink.seed import Seeded
 from paylink.seed import seed as plant
-
-log = structlog.get_logger(__name__)
 
 SWITCH_S: Final = 0.0005
 WORKER_NICE: Final = 10
@@ -38,11 +40,25 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
-    help="Secure omnichannel payment links.",
 )
 doctor_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 out = Console()
 err = Console(stderr=True)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"{__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Secure omnichannel payment links."""
 
 
 @app.command("serve")
@@ -52,8 +68,8 @@ def serve_command(
 ) -> None:
     """Serve: everything in one process by default."""
     settings = load(role)
-    if settings.sqlite and role is Role.ALL:
-        _migrate(settings)
+    if role is not Role.SANDBOX:
+        _prepare(settings, migrating=settings.sqlite and role is Role.ALL)
     seeded = _plant(settings) if demo else None
     _run(settings, role, seeded)
 
@@ -62,13 +78,14 @@ def serve_command(
 def worker() -> None:
     """Background work alone; `serve --role all` includes it."""
     settings = load(Role.WORKER)
+    _prepare(settings, migrating=False)
     _run(settings, Role.WORKER, None)
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    _migrate(load())
+    _prepare(load(), migrating=True)
     out.print("The database is at the newest schema.")
 
 
@@ -76,8 +93,7 @@ def migrate() -> None:
 def seed(as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False) -> None:
     """A demo merchant, once; run again, the same merchant with fresh secrets."""
     settings = load()
-    if settings.sqlite:
-        _migrate(settings)
+    _prepare(settings, migrating=settings.sqlite)
     seeded = _plant(settings)
     if as_json:
         sys.stdout.write(json.dumps(seeded.form(settings)) + "\n")
@@ -96,7 +112,7 @@ def doctor(context: typer.Context) -> None:
     table = Table("", "What", "Finding", box=None)
     findings = asyncio.run(examine(settings))
     for finding in findings:
-        table.add_row({"ok": "✓", "warn": "!", "bad": "✗"}[finding.level], finding.what, finding.text)
+        table.add_row({"ok": "✓", "warn": "!", "bad": "✗"}[finding.level], finding.what, Text(finding.text))
     out.print(table)
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(1)
@@ -122,11 +138,13 @@ def load(role: Role | None = None) -> Settings:
         os.environ.setdefault("PAYLINK_ROLE", role.value)
     try:
         settings = Settings()
+        if role is not None:
+            refuse_unsafe(settings, role)
     except ValidationError as error:
-        for problem in error.errors(include_input=False, include_url=False):
-            name = "PAYLINK_" + "_".join(str(part) for part in problem["loc"]).upper() + ": " if problem["loc"] else ""
-            err.print(f"[red]✗[/red] {name}{problem['msg'].removeprefix('Value error, ')}")
-        raise typer.Exit(2) from None
+        problems = error.errors(include_input=False, include_url=False)
+        _fail("\n".join(_words(problem["loc"], problem["msg"]) for problem in problems))
+    except UnsafeSettings as error:
+        _fail(str(error))
     json_lines = settings.log_json if settings.log_json is not None else settings.production
     logs.configure(level=settings.log_level, json=json_lines)
     return settings
@@ -147,27 +165,34 @@ def _run(settings: Settings, role: Role, seeded: Seeded | None) -> None:
             uvloop.run(serve(settings, role, ready=ready))
     except UnsafeSettings as error:
         _fail(str(error))
-    except SQLAlchemyError:
-        log.exception("database_error")
-        _fail("The database does not answer as it should: is it there, and is it migrated (`paylink migrate`)?")
+    except (SQLAlchemyError, CommitFailed) as error:
+        _fail_with_database(settings, error)
 
 
-def _migrate(settings: Settings) -> None:
-    db = Database(settings.database_url)
-    try:
-        bring_up(db)
-    finally:
-        db.close()
+def _prepare(settings: Settings, *, migrating: bool) -> None:
+    """Makes sure that the database is there and at the newest schema, or ends with what is wrong with it."""
+    with _database(settings) as db:
+        # Asked before it is migrated as well: the job system would tell of a database that is away at length.
+        if not db.transact_sync(is_current) and not migrating:
+            _fail("The database is not at the newest schema: run `paylink migrate`")
+        if migrating:
+            bring_up(db)
 
 
 def _plant(settings: Settings) -> Seeded:
     if settings.production:
         _fail("A demo merchant has no place in production")
-    db = Database(settings.database_url)
-    try:
+    with _database(settings) as db:
         return plant(db, settings.keyring)
-    finally:
-        db.close()
+
+
+@contextmanager
+def _database(settings: Settings) -> Iterator[Database]:
+    try:
+        with closing(Database(settings.database_url)) as db:
+            yield db
+    except (SQLAlchemyError, CommitFailed, OSError) as error:
+        _fail_with_database(settings, error)
 
 
 def _welcome(settings: Settings, seeded: Seeded) -> Panel:
@@ -185,12 +210,27 @@ def _welcome(settings: Settings, seeded: Seeded) -> Panel:
     return Panel(grid, title="paylink", expand=False, padding=(1, 2))
 
 
-def _fail(message: str) -> NoReturn:
-    err.print(f"[red]✗[/red] {message}")
-    raise typer.Exit(2)
+def _words(name: tuple[int | str, ...], message: str) -> str:
+    variable = f"PAYLINK_{'_'.join(map(str, name)).upper()}: " if name else ""
+    return variable + message.removeprefix("Value error, ")
+
+
+def _fail_with_database(settings: Settings, error: Exception) -> NoReturn:
+    from paylink.doctor import database_trouble  # noqa: PLC0415 - see the doctor
+
+    _fail(f"PAYLINK_DATABASE_URL: {database_trouble(settings, error)}")
+
+
+def _fail(reasons: str) -> NoReturn:
+    """Each line of ``reasons`` is one; they are shown as they are, without mark-up or folds."""
+    for reason in reasons.splitlines():
+        err.print("[red]✗[/red]", Text(reason), soft_wrap=True)
+    raise typer.Exit(2) from None
 
 
 app.add_typer(audit_commands(load), name="audit")
+app.add_typer(merchant_commands(load, _database), name="merchant")
+app.add_typer(agent_commands(load, _database), name="agent")
 app.command("reconcile")(reconcile_command(load))
 doctor_app.command("domain")(doctor_domain_command(load))
 app.add_typer(doctor_app, name="doctor")

@@ -52,6 +52,8 @@ HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    # What may be kept says so itself.
+    "Cache-Control": "no-store",
 }
 METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 HSTS: Final = "max-age=63072000; includeSubDomains"

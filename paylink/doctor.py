@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 import httpx
+import sqlalchemy as sa
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from paylink.config import DEVELOPMENT_SECRET, PspName, Settings
 from paylink.console import console_files
 from paylink.db import Database
+from paylink.engines import with_driver
 from paylink.schema import is_current
 
 TIMEOUT_S = 3.0
@@ -65,12 +67,21 @@ async def _database(settings: Settings) -> list[Finding]:
             stack.callback(db.close)
             await db.read(lambda session: session.execute(text("SELECT 1")).one())
             current = await db.read(is_current)
-    except SQLAlchemyError as error:
-        return [Finding("bad", "Database", f"{kind}: does not answer ({type(error).__name__})")]
+    except (SQLAlchemyError, OSError) as error:
+        return [Finding("bad", "Database", f"{kind}: {database_trouble(settings, error)}")]
     found = [Finding("ok", "Database", f"{kind}: answers")]
     if current:
         return [*found, Finding("ok", "Schema", "newest")]
     return [*found, Finding("bad", "Schema", "not at the newest version: run `paylink migrate`")]
+
+
+def database_trouble(settings: Settings, error: Exception) -> str:
+    """Which database it is, without its password, and what is wrong with it, in one line."""
+    url = sa.make_url(with_driver(settings.database_url))
+    where = url.database if settings.sqlite else f"{url.host or 'local socket'}:{url.port or 5432}/{url.database}"
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    reason = cause.strerror if isinstance(cause, OSError) else str(cause).partition("\n")[0]
+    return f"{where}: {reason or type(error).__name__}"
 
 
 async def _bus(settings: Settings) -> Finding:

@@ -1,14 +1,15 @@
-"""Rate limits: per process in memory, shared by all nodes through Redis where there is one."""
+"""Rate limits: per process in memory, shared by all nodes through Redis where there is one and it answers."""
 
 import math
 import time
+from contextlib import suppress
 
 import structlog
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, RedisStorage, Storage
+from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 
-from paylink.errors import TooManyRequests, Unavailable
+from paylink.errors import TooManyRequests
 
 log = structlog.get_logger(__name__)
 
@@ -39,24 +40,20 @@ class Limits:
 
     def __init__(self, *, enabled: bool, redis_url: str | None) -> None:
         self._enabled = enabled
-        storage: Storage = (
-            RedisStorage(f"async+{redis_url}", implementation="redispy") if redis_url else MemoryStorage()
-        )
-        self._limiter = MovingWindowRateLimiter(storage)
+        self._here = self._shared = MovingWindowRateLimiter(MemoryStorage())
+        if redis_url:
+            storage = RedisStorage(f"async+{redis_url}", implementation="redispy")
+            self._shared = MovingWindowRateLimiter(storage)
 
-    async def hit(self, rule: RateLimitItem, *key: str, closed: bool = False) -> None:
-        """``closed``: with the counters out of reach, refuse (attempts to pay) rather than let pass (reading)."""
+    async def hit(self, rule: RateLimitItem, *key: str) -> None:
         if not self._enabled:
             return
         try:
-            allowed = await self._limiter.hit(rule, *key)
-            reset_at = 0.0 if allowed else (await self._limiter.get_window_stats(rule, *key)).reset_time
+            reset_at = await _hit(self._shared, rule, *key)
         except Exception as error:  # each storage has errors of its own
-            log.warning("rate_limit_unavailable", error=type(error).__name__)
-            if closed:
-                raise Unavailable("Please try again in a moment", retry_after=5) from None
-            return
-        if not allowed:
+            log.warning("rate_limit_not_shared", error=type(error).__name__)
+            reset_at = await _hit(self._here, rule, *key)
+        if reset_at is not None:
             wait = max(1, math.ceil(reset_at - time.time()))
             raise TooManyRequests(f"Too many tries; please wait {wait} seconds", retry_after=wait)
 
@@ -64,7 +61,13 @@ class Limits:
         """Counts from nought again, once a guess has turned out to be none."""
         if not self._enabled:
             return
-        try:
-            await self._limiter.clear(rule, *key)
-        except Exception as error:  # as above
-            log.warning("rate_limit_unavailable", error=type(error).__name__)
+        await self._here.clear(rule, *key)
+        with suppress(Exception):  # as above
+            await self._shared.clear(rule, *key)
+
+
+async def _hit(limiter: MovingWindowRateLimiter, rule: RateLimitItem, *key: str) -> float | None:
+    """Counts one. When that is one too many: the time, in seconds since 1970, at which there is room again."""
+    if await limiter.hit(rule, *key):
+        return None
+    return (await limiter.get_window_stats(rule, *key)).reset_time

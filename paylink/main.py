@@ -8,6 +8,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, AsyncExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -31,6 +33,7 @@ from paylink.events.bus import make_bell
 from paylink.events.hub import Hub
 from paylink.events.stream import Rights
 from paylink.jobs import JobQueue
+from paylink.kit.claim import alone
 from paylink.limits import Limits
 from paylink.psp.stripe import StripePsp
 from paylink.schema import is_current
@@ -153,21 +156,35 @@ async def serve(settings: Settings, role: Role, *, ready: Callable[[], None] | N
 
 
 def refuse_unsafe(settings: Settings, role: Role) -> None:
+    reasons = []
     if settings.production and settings.sqlite and role is not Role.ALL:
-        raise UnsafeSettings("SQLite serves one process: several need PAYLINK_DATABASE_URL=postgresql://…")
+        reasons.append("SQLite serves one process: several need PAYLINK_DATABASE_URL=postgresql://…")
     if settings.production and role is Role.SANDBOX:
-        raise UnsafeSettings("The sandbox never runs in production")
+        reasons.append("The sandbox never runs in production")
+    if role is Role.ALL:
+        parts = ("console", "checkout") if settings.production else ("console", "checkout", "sandbox")
+        binds = {f"PAYLINK_{part.upper()}_BIND": getattr(settings, f"{part}_bind") for part in parts}
+        for (one, bind), (other, same) in combinations(binds.items(), 2):
+            if bind == same:
+                reasons.append(f"{one} and {other} are both {bind}: each needs a port of its own")
+    if reasons:
+        raise UnsafeSettings(*reasons)
 
 
 async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[Running]:
+    # All of them before the first one serves: whoever hears of one that it is ready is let in by the others as well.
+    listeners = {name: _listen(bind, stack) for name, bind in _binds(settings, role).items()}
     if role is Role.SANDBOX:
-        return [await _serve_app("sandbox", _sandbox_app(settings), settings.sandbox_bind, settings, stack)]
+        return [await _serve_app("sandbox", _sandbox_app(settings), listeners, settings, stack)]
+    if settings.production and settings.sqlite_path is not None:
+        _serve_alone(settings.sqlite_path, stack)
     ctx = build_context(settings, stack)
     switchboard = build_switchboard(ctx, stack)
     running: list[Running] = []
     console: Running | None = None
     if role in {Role.ALL, Role.API, Role.WEBHOOKS}:
         await ctx.hub.start()
+        stack.push_async_callback(ctx.hub.close)
         api = create_api(
             ctx,
             switchboard=switchboard,
@@ -175,17 +192,16 @@ async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[
             rights=Rights(ctx.db),
             callbacks_only=role is Role.WEBHOOKS,
         )
-        console = await _serve_app("console", api, settings.console_bind, settings, stack)
+        console = await _serve_app("console", api, listeners, settings, stack)
         running.append(console)
-        stack.push_async_callback(ctx.hub.close)
     if role in {Role.ALL, Role.CHECKOUT}:
         chats = Feed(ctx.db)
         customers = _checkout_app(ctx, chats)
-        running.append(await _serve_app("checkout", customers, settings.checkout_bind, settings, stack))
+        running.append(await _serve_app("checkout", customers, listeners, settings, stack))
         # Visitors who wait for a message would keep the server from draining.
         stack.push_async_callback(chats.close)
     if role is Role.ALL and not settings.production:
-        running.append(await _serve_app("sandbox", _sandbox_app(settings), settings.sandbox_bind, settings, stack))
+        running.append(await _serve_app("sandbox", _sandbox_app(settings), listeners, settings, stack))
     if role in {Role.ALL, Role.WORKER}:
         work = Work(ctx, switchboard)
         await work.start()
@@ -198,12 +214,32 @@ async def _start(settings: Settings, role: Role, stack: AsyncExitStack) -> list[
     return running
 
 
-async def _serve_app(name: str, app: ASGIApp, bind: str, settings: Settings, stack: AsyncExitStack) -> Running:
-    host, _, port = bind.rpartition(":")
+def _binds(settings: Settings, role: Role) -> dict[str, str]:
+    binds = {}
+    if role in {Role.ALL, Role.API, Role.WEBHOOKS}:
+        binds["console"] = settings.console_bind
+    if role in {Role.ALL, Role.CHECKOUT}:
+        binds["checkout"] = settings.checkout_bind
+    if role is Role.SANDBOX or (role is Role.ALL and not settings.production):
+        binds["sandbox"] = settings.sandbox_bind
+    return binds
+
+
+def _serve_alone(database: Path, stack: AsyncExitStack) -> None:
+    try:
+        stack.enter_context(alone(database.with_name(f"{database.name}.lock")))
+    except BlockingIOError:
+        raise UnsafeSettings(
+            f"Another process serves {database}, and SQLite serves one: several need PAYLINK_DATABASE_URL=postgresql://…"
+        ) from None
+
+
+async def _serve_app(
+    name: str, app: ASGIApp, listeners: dict[str, socket.socket], settings: Settings, stack: AsyncExitStack
+) -> Running:
+    listener = listeners[name]
     config = uvicorn.Config(
         app,
-        host=host,
-        port=int(port),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -214,30 +250,30 @@ async def _serve_app(name: str, app: ASGIApp, bind: str, settings: Settings, sta
         h11_max_incomplete_event_size=16 * 1024,
     )
     server = Server(config)
-    sockets = [_listen(host, int(port))]
-    task = asyncio.create_task(server.serve(sockets=sockets), name=f"server-{name}")
+    task = asyncio.create_task(server.serve(sockets=[listener]), name=f"server-{name}")
 
     running = Running(name, server, task)
     stack.push_async_callback(running.close)
     await server.listening.wait()
     if task.done():
         await task
-    log.info("serving", app=name, address=f"http://{bind}")
+    host, port, *_ = listener.getsockname()
+    log.info("serving", app=name, address=f"http://{host}:{port}")
     return running
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def _listen(bind: str, stack: AsyncExitStack) -> socket.socket:
     """Bound here and not by uvicorn, whose way of failing is to end the process."""
+    host, _, port = bind.rpartition(":")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # The protocol named, or asyncio leaves Nagle's delay on in what it accepts: 40 ms for each answer.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = stack.enter_context(socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; inherited by every connection
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
     try:
-        listener.bind((host.strip("[]"), port))
+        listener.bind((host.strip("[]"), int(port)))
     except OSError as error:
-        listener.close()
         raise UnsafeSettings(f"Cannot listen on {host}:{port}: {error.strerror}") from error
     listener.listen(2048)
     listener.setblocking(False)

@@ -17,7 +17,11 @@ const worthRetrying = (failures: number, error: unknown) =>
   failures < RETRIES && !(error instanceof ApiError && error.status < 500);
 
 const queries = new QueryClient({
-  defaultOptions: { queries: { retry: worthRetrying, refetchOnWindowFocus: false, networkMode: "always" } },
+  defaultOptions: {
+    queries: { retry: worthRetrying, refetchOnWindowFocus: false, networkMode: "always" },
+    // Otherwise what is asked for offline waits unseen and is done when the network is back, be it money taken.
+    mutations: { networkMode: "always" },
+  },
 });
 
 const root = document.getElementById("root");

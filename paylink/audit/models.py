@@ -16,6 +16,10 @@ class Action(StrEnum):
     SIGNED_IN = "agent.signed_in"
     SIGNED_OUT = "agent.signed_out"
     SIGN_IN_FAILED = "agent.sign_in_failed"
+    # By the operator, from the command line.
+    AGENT_ADDED = "agent.added"
+    AGENT_DISABLED = "agent.disabled"
+    PASSWORD_SET = "agent.password_set"  # noqa: S105 - the name of an action
     API_KEY_CREATED = "api_key.created"
     API_KEY_REVOKED = "api_key.revoked"
     LINK_CANCELED = "link.canceled"

@@ -79,7 +79,7 @@ def create_app(ctx: Context) -> Starlette:
     app = Starlette(
         routes=_routes(assets),
         middleware=[
-            Middleware(RequestContext, name="checkout"),
+            Middleware(RequestContext, name="checkout", tell=False),
             Middleware(StaticHeaders, headers=headers),
             Middleware(BodyLimit, limit=failures.BODY_LIMIT, refuse=failures.too_large()),
         ],

@@ -83,8 +83,8 @@ async def payments(request: Request) -> Response:
     if wish.amount is not None and view.minimum_amount is None:
         raise Invalid.one("amount", "amount_not_accepted", "This link is paid in one payment")
     address = client_address(request.scope)
-    await ctx.limits.hit(PAY_BY_ADDRESS, "pay-address", address, closed=True)
-    await ctx.limits.hit(PAY_BY_SESSION, "pay-session", visit.id, closed=True)
+    await ctx.limits.hit(PAY_BY_ADDRESS, "pay-address", address)
+    await ctx.limits.hit(PAY_BY_SESSION, "pay-session", visit.id)
     # Whoever pays has opened the page and entered a card, even if no beacon came through.
     await _note(ctx, visit, Beacon(step=Step.STARTED), _browser(request))
     started = await customer.start(ctx, link_id=visit.link_id, session_id=visit.id, address=address, amount=wish.amount)
@@ -103,7 +103,7 @@ async def resume(request: Request) -> Response:
     ctx = checkout(request).context
     visit, _ = await visited(ctx, request)
     await body_of(request, Nothing)
-    await ctx.limits.hit(PAY_BY_SESSION, "resume-session", visit.id, closed=True)
+    await ctx.limits.hit(PAY_BY_SESSION, "resume-session", visit.id)
     found = await customer.resume(ctx, link_id=visit.link_id, session_id=visit.id)
     return JSONResponse({"client_secret": found.client_secret})
 
@@ -113,8 +113,8 @@ async def restart(request: Request) -> Response:
     ctx = checkout(request).context
     visit, _ = await visited(ctx, request)
     await body_of(request, Nothing)
-    await ctx.limits.hit(PAY_BY_ADDRESS, "pay-address", client_address(request.scope), closed=True)
-    await ctx.limits.hit(PAY_BY_SESSION, "restart-session", visit.id, closed=True)
+    await ctx.limits.hit(PAY_BY_ADDRESS, "pay-address", client_address(request.scope))
+    await ctx.limits.hit(PAY_BY_SESSION, "restart-session", visit.id)
     await customer.give_up(ctx, link_id=visit.link_id, session_id=visit.id)
     return JSONResponse(status_of(request, visit, await _view(ctx, visit)))
 

@@ -75,9 +75,9 @@ async def switch(request: Request) -> Response:
     ctx = checkout(request).context
     visit, view = await visited(ctx, request)
     wish = await body_of(request, Switch, phones=True)
-    await ctx.limits.hit(SWITCHES_BY_SESSION, "switch-session", visit.id, closed=True)
-    await ctx.limits.hit(SWITCHES_BY_LINK, "switch-link", visit.link_id, closed=True)
-    await ctx.limits.hit(SWITCHES_BY_ADDRESS, "switch-address", client_address(request.scope), closed=True)
+    await ctx.limits.hit(SWITCHES_BY_SESSION, "switch-session", visit.id)
+    await ctx.limits.hit(SWITCHES_BY_LINK, "switch-link", visit.link_id)
+    await ctx.limits.hit(SWITCHES_BY_ADDRESS, "switch-address", client_address(request.scope))
     typed = switching.checked(wish.by, wish.to)
     spoken = language(request, visit.locale, view.locale)
     added = await ctx.db.transact(

@@ -1,11 +1,12 @@
 """What helps to write a delivery before it is sent: currencies, address checks, a look at the message."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 from sqlalchemy.orm import Session
 
 from paylink.accounts import service as accounts
@@ -21,7 +22,7 @@ from paylink.kit.clock import utcnow
 from paylink.kit.money import MAX_AMOUNT, currencies, currency_name
 from paylink.kit.text import Long, Short
 from paylink.links import tokens
-from paylink.links.schemas import Amount, Currency
+from paylink.links.schemas import Amount, Currency, Moment
 from paylink.messages import service as templates
 from paylink.messages.render import Facts, Rendered, first_name, render
 
@@ -43,6 +44,19 @@ class PreviewIn(BaseModel):
     language: Annotated[str, Field(max_length=64)] | None = Field(
         None, description="BCP 47; one that no message is written in gives English"
     )
+    words: Short | None = Field(
+        default_factory=lambda: LIKE_WORDS, description="The link's `session_words`; left out, some of their length"
+    )
+    expires_at: Moment | None = Field(None, description="When the link ends; left out, in 24 hours")
+
+    @field_validator("expires_at")
+    @classmethod
+    def _utc(cls, value: datetime | None) -> datetime | None:
+        """As messages tell it."""
+        try:
+            return value and value.astimezone(UTC)
+        except OverflowError:
+            raise PydanticCustomError("expires_at_far", "expires_at is a time that no link ends at") from None
 
 
 class SegmentsOut(BaseModel):
@@ -123,11 +137,11 @@ async def preview(body: PreviewIn, caller: Caller, ctx: Ctx) -> PreviewOut:
             amount=body.amount,
             currency=body.currency,
             url=url,
-            expires_at=utcnow() + timedelta(hours=24),
+            expires_at=body.expires_at or utcnow() + timedelta(hours=24),
             description=body.description,
             reference=body.reference,
             name=body.name,
-            words=LIKE_WORDS,
+            words=body.words,
             agent=first_name(caller.name) if caller.kind is PrincipalKind.AGENT else None,
             replies=templates.takes_replies(session, caller.merchant_id, body.channel),
         )

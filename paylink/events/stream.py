@@ -31,11 +31,39 @@ RETRY_MS: Final = 2000
 RECHECK_S: Final = 2.0
 HIGHEST_ID: Final = 2**63 - 1
 
+DESCRIPTION: Final = """\
+Server-sent events, from now on or after `Last-Event-ID`. The line `event` repeats the type; the line `id` only grows
+and is what `Last-Event-ID` takes. `data` is one line of JSON, of the form `EventOut`:
+
+- `id`: the event's own, `evt_…`, the same in the link's timeline
+- `type`: what happened, such as `link.opened` or `payment.succeeded`
+- `seq`: 1, 2, 3 … within the link, without a gap
+- `payment_link`: the link's id
+- `occurred_at`: RFC 3339, UTC
+- `origin`: who made it happen: `payer`, `agent`, `api`, `provider` or `system`
+- `data`: more, by type: ids, states, codes and masked values
+
+Comments (`: ping`) keep the connection open.
+"""
+EXAMPLE: Final = """\
+id: 4711
+event: card_entry.started
+data: {"id":"evt_…","type":"card_entry.started","seq":5,"payment_link":"plink_…",\
+"occurred_at":"2026-11-21T20:00:00.123Z","origin":"payer","data":{}}
+
+"""
+DOCUMENTED: Final = {
+    "description": DESCRIPTION,
+    "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
+}
+
 log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/v1/events", tags=["Events"])
 
 
-@router.get("/stream", summary="Everything that happens, live", response_class=EventSourceResponse)
+@router.get(
+    "/stream", summary="Everything that happens, live", response_class=EventSourceResponse, responses={200: DOCUMENTED}
+)
 async def stream(
     request: Request,
     caller: Caller,
@@ -48,8 +76,8 @@ async def stream(
     if payment_link is not None:
         await ctx.db.read(lambda session: links.get(session, caller, payment_link))
     if after is not None and after > ctx.hub.cursor:
-        # Given by a node that is ahead of this one; or before the database was restored or made anew: whoever waited for
-        # the log to come so far would hear nothing.
+        # Given by a node that is ahead of this one; or before the database was restored or made anew: whoever waited
+        # for the log to come so far would hear nothing.
         after = min(after, await ctx.db.read(newest))
     rights: Rights = request.app.state.rights
     return EventSourceResponse(

@@ -8,7 +8,8 @@ import fcntl
 import os
 import secrets
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO
@@ -33,6 +34,14 @@ class Claim:
     def release(self) -> None:
         if self._file is not None:
             self._file.close()
+
+
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Raises ``BlockingIOError`` while another living process is in it."""
+    with file.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def _folder() -> Path:

@@ -49,7 +49,7 @@ class Sandbox:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.store = Store(settings.sandbox_database_url)
+        self.store = Store(settings.sandbox_database)
         self.control = Control(self.store)
         self.stripe = StripeApi(settings, self.store, self.control)
         self.elements = Elements(settings, self.store, self.stripe)

@@ -134,7 +134,7 @@ def test_a_card_number_in_a_header_is_not_repeated(http: httpx.Client, name: str
 
 def test_a_card_number_is_refused_by_every_other_call(api: Api, http: httpx.Client) -> None:
     preview = {"channel": "sms", "amount": 1, "currency": "GBP"}
-    for field in ("description", "reference", "name"):
+    for field in ("description", "reference", "name", "words"):
         refused(http.post("/v1/deliveries/preview", json=preview | {field: CARD}))
     for action in ("approve", "decline", "refunds"):
         refused(http.post(f"/v1/payments/pay_x/{action}", json={"reason": CARD}))

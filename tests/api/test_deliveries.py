@@ -147,6 +147,24 @@ def test_a_message_can_be_read_before_it_is_sent(http: httpx.Client) -> None:
     assert mail["segments"] is None
 
 
+def test_a_preview_speaks_of_the_link_it_is_of(http: httpx.Client) -> None:
+    def said(channel: str, **more: str | None) -> str:
+        body = {"channel": channel, "amount": 4999, "currency": "EUR", "language": "de", **more}
+        return str(http.post("/v1/deliveries/preview", json=body).json()["text"])
+
+    assert said("chat", words="brave otter nine").endswith("Erkennungswörter: brave otter nine.")
+    # As a link's answer has it when the link has no words.
+    assert "Erkennungswörter" not in said("chat", words=None)
+    assert "6. Mai 2031, 07:08 UTC" in said("email", expires_at="2031-05-06T07:08:09.000Z")
+    assert "6. Mai 2031, 02:08 UTC" in said("email", expires_at="2031-05-06T07:08:09+05:00")
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_preview_of_no_time_that_can_be_told_is_refused(http: httpx.Client, moment: str) -> None:
+    body = {"channel": "chat", "amount": 4999, "currency": "EUR", "expires_at": moment}
+    problem(http.post("/v1/deliveries/preview", json=body), 422)
+
+
 def test_the_currencies_are_iso_4217s(http: httpx.Client) -> None:
     data = {one.pop("code"): one for one in http.get("/v1/currencies").json()["data"]}
     found = {code: one["exponent"] for code, one in data.items()}

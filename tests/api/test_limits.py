@@ -6,7 +6,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from paylink.limits import API_BY_KEY, SIGN_IN_BY_ADDRESS, SIGN_IN_BY_EMAIL
+from paylink.errors import TooManyRequests
+from paylink.limits import API_BY_KEY, SIGN_IN_BY_ADDRESS, SIGN_IN_BY_EMAIL, Limits
 from tests.api.world import PASSWORD, Api, api_on, problem
 
 
@@ -61,7 +62,9 @@ def production(sqlite_database: str) -> Iterator[Api]:
         secret_keys=[SecretStr("a secret of this shop's own and long enough")],
         psp="stripe",
         stripe_secret_key=SecretStr("sk_test_x"),
-        stripe_api_base="http://127.0.0.1:9",
+        stripe_publishable_key="pk_test_x",
+        stripe_webhook_secret=SecretStr("whsec_x"),
+        stripe_api_base="https://127.0.0.1:9",
         console_url="https://pay.example",
         checkout_url="https://c.example",
     ) as running:
@@ -105,3 +108,14 @@ def test_every_answer_carries_the_headers_that_protect_a_browser(production: Api
             assert headers["content-security-policy"].startswith("default-src 'none'")
             assert "frame-ancestors 'none'" in headers["content-security-policy"]
             assert headers["request-id"]
+        assert http.get("/v1/me").headers["cache-control"] == "no-store"
+
+
+async def test_without_redis_each_process_counts_for_itself() -> None:
+    limits = Limits(enabled=True, redis_url="redis://127.0.0.1:1/0")
+    for _ in range(SIGN_IN_BY_EMAIL.amount):
+        await limits.hit(SIGN_IN_BY_EMAIL, "sign-in", "ann@example.com")
+    with pytest.raises(TooManyRequests):
+        await limits.hit(SIGN_IN_BY_EMAIL, "sign-in", "ann@example.com")
+    await limits.forgive(SIGN_IN_BY_EMAIL, "sign-in", "ann@example.com")
+    await limits.hit(SIGN_IN_BY_EMAIL, "sign-in", "ann@example.com")

@@ -177,5 +177,8 @@ def test_a_link_without_attempts_has_an_empty_list_of_payments(api: Api, http: h
 
 
 def test_null_is_as_good_as_left_out(http: httpx.Client) -> None:
-    made = http.post("/v1/payment_links", json={"amount": 4999, "currency": "GBP"} | {"deliver": None, "metadata": None, "expires_at": None})
+    made = http.post(
+        "/v1/payment_links",
+        json={"amount": 4999, "currency": "GBP"} | {"deliver": None, "metadata": None, "expires_at": None},
+    )
     assert (made.status_code, made.json()["metadata"], made.json()["deliveries"]) == (201, {}, [])

@@ -38,7 +38,9 @@ def production(sqlite_template: Any, tmp_path_factory: pytest.TempPathFactory) -
         "psp": "stripe",
         "secret_keys": [SecretStr("a secret of this shop's own and long enough")],
         "stripe_secret_key": SecretStr("sk_test_x"),
-        "stripe_api_base": "http://127.0.0.1:9",
+        "stripe_publishable_key": "pk_test_x",
+        "stripe_webhook_secret": SecretStr("whsec_x"),
+        "stripe_api_base": "https://127.0.0.1:9",
         "console_url": "https://pay.example",
         "checkout_url": "https://c.example",
     }

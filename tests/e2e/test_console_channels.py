@@ -171,6 +171,23 @@ def test_what_was_sent_is_withdrawn_and_sent_again_by_another_channel(shop: Shop
     assert shop.get(f"/v1/payment_links/{link.id}")["deliveries"][-1]["to"] == "customer@example.com"
 
 
+def test_what_is_pasted_speaks_of_its_own_link(shop: Shop, desk: Desk) -> None:
+    link = shop.link(locale="de")
+    page = desk.page
+    desk.see(link)
+    page.get_by_role("button", name="Send again").click()
+    choose(desk, "Channel", "Chat")
+    page.get_by_role("dialog", name="Send again").get_by_role("button", name="Send", exact=True).click()
+    panel = page.get_by_role("region", name="Hand over")
+    url = panel.get_by_label("Link to paste").input_value()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    panel.get_by_role("button", name="Copy message").click()
+    expect(panel.get_by_role("button", name="Copied")).to_be_visible()
+    message = page.evaluate("navigator.clipboard.readText()")
+    assert url in message
+    assert f"Erkennungswörter: {link.answer['session_words']}." in message
+
+
 def test_one_way_after_the_other(shop: Shop, desk: Desk) -> None:
     page, to = desk.page, new_phone()
     desk.go("/links/new")

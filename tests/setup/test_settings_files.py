@@ -8,6 +8,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from paylink import jobs, main
 from paylink.config import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +16,7 @@ EXAMPLE = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_te
 COMPOSE_TEXT = (ROOT / "compose.yaml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(COMPOSE_TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+PROCESSES = [SERVICES[name] for name in ("app1", "app2", "worker")]
 SETTINGS = {f"PAYLINK_{name.upper()}": field for name, field in Settings.model_fields.items()}
 
 
@@ -34,10 +36,30 @@ def test_the_example_shows_every_setting_with_its_default() -> None:
     assert shown == {name: as_text(field.default) for name, field in SETTINGS.items()}
 
 
+@pytest.mark.parametrize("name", [*SETTINGS, "all of them"])
+def test_a_line_of_the_example_can_be_uncommented_as_it_stands(name: str, tmp_path: Path) -> None:
+    lines = [f"{key}={value}" for key, value in EXAMPLE.items() if name in {key, "all of them"}]
+    (tmp_path / ".env").write_text("\n".join(lines))
+    assert Settings(_env_file=tmp_path / ".env") == Settings(_env_file=None)
+
+
 def test_compose_sets_only_what_exists() -> None:
     used = set(re.findall(r"\bPAYLINK_[A-Z_]+", COMPOSE_TEXT))
     assert used <= SETTINGS.keys()
     assert set(re.findall(r"\$\{(\w+)", COMPOSE_TEXT)) <= EXAMPLE.keys()
+
+
+def test_compose_gives_its_processes_time_to_finish() -> None:
+    """The console, the jobs at hand and the checkout, one after the other; Docker's own patience is 10 s."""
+    for service in PROCESSES:
+        assert int(service["stop_grace_period"].removesuffix("s")) > 2 * main.DRAIN_S + jobs.DRAIN_S
+
+
+def test_compose_believes_the_proxy_and_nobody_else() -> None:
+    """What comes by a published port has an address of the network's, its gateway: every customer would be one."""
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    for service in PROCESSES:
+        assert service["environment"]["PAYLINK_TRUSTED_PROXIES"] == network["subnet"]
 
 
 def test_compose_has_no_default_secret() -> None:
@@ -55,11 +77,10 @@ def test_compose_is_two_nodes_a_worker_a_migration_and_their_stores() -> None:
     assert SERVICES.keys() == {"app1", "app2", "worker", "migrate", "postgres", "redis"}
     commands = {name: service.get("command") for name, service in SERVICES.items() if "build" in service}
     assert commands == {"app1": None, "app2": None, "worker": ["worker"], "migrate": ["migrate"]}
-    processes = [SERVICES[name] for name in ("app1", "app2", "worker")]
     # Workers can be scaled, so they name themselves; a name given here would be shared by all of them.
-    names = [service["environment"].get("PAYLINK_NODE_ID") for service in processes]
+    names = [service["environment"].get("PAYLINK_NODE_ID") for service in PROCESSES]
     assert sorted(filter(None, names)) == ["app1", "app2"]
-    assert all(service["depends_on"]["migrate"] for service in processes)
+    assert all(service["depends_on"]["migrate"] for service in PROCESSES)
 
 
 @pytest.mark.parametrize("name", SERVICES)

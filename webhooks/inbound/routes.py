@@ -1,13 +1,14 @@
 """``/webhooks/…``: verify over the raw body, store once, acknowledge. The work comes after, in a job."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fastapi import APIRouter, Request, Response
 from prometheus_client import Counter
 from sqlalchemy.orm import Session
 
+from paylink import problems
 from paylink.channels.base import Callback, CallbackRefused, Channel, Parsed
 from paylink.channels.switchboard import NoSuchChannel, Switchboard
 from paylink.context import Context, Ctx
@@ -17,7 +18,20 @@ from webhooks.inbound import inbox, messaging
 from webhooks.inbound.inbox import MAX_ID
 
 log = structlog.get_logger(__name__)
-router = APIRouter(prefix="/webhooks", tags=["Callbacks"])
+
+
+def _refusal(description: str) -> dict[str, Any]:
+    return problems.RESPONSES["4XX"] | {"description": description}
+
+
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = problems.RESPONSES | {
+    200: {"description": "Stored, or known from an earlier call: the work comes after"},
+    400: _refusal("The signature or the form is not right; nothing was stored"),
+    404: _refusal("Nobody has this address: the provider or the account is not known here"),
+    413: _refusal("The body is too large"),
+}
+# FastAPI would say that every answer is JSON. One has no body, or what the provider wants to hear.
+router = APIRouter(prefix="/webhooks", tags=["Callbacks"], responses=RESPONSES, default_response_class=Response)
 
 received = Counter("paylink_webhooks_received_total", "Callbacks accepted, by source", ["source", "repeat"])
 refused = Counter("paylink_webhooks_refused_total", "Callbacks refused for a bad signature or form", ["source"])

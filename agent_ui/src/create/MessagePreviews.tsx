@@ -39,6 +39,7 @@ function requestOf(values: Values, currencies: Currency[]): Omit<PreviewRequest,
     description: values.description.trim() || undefined,
     reference: values.reference.trim() || undefined,
     name: values.customer.name.trim() || undefined,
+    language: values.customer.locale || undefined,
   };
 }
 

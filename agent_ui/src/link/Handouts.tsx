@@ -2,7 +2,7 @@ import { Group, Stack, Text, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { preview } from "../api/deliveries";
 import { useHandouts } from "../api/queries";
-import type { Link, PreviewRequest } from "../api/types";
+import type { Delivery, Link, PreviewRequest } from "../api/types";
 import { LINK_ITSELF } from "../create/useCreate";
 import { CopyButton } from "../ui/CopyButton";
 import { Panel } from "../ui/Panel";
@@ -23,15 +23,22 @@ export function Handouts({ link }: { link: Link }) {
   return (
     <Panel title="Hand over">
       <Stack>
-        {url && <Address link={link} url={url} />}
+        {url && <Address link={link} url={url} delivery={chat} />}
         {qr && <QrImage link={link.id} delivery={qr.id} />}
       </Stack>
     </Panel>
   );
 }
 
-function Address({ link, url }: { link: Link; url: string }) {
-  const message = useMessage(link, url);
+interface AddressProps {
+  link: Link;
+  url: string;
+  /** What carries it; without one it is the link's own address. */
+  delivery: Delivery | undefined;
+}
+
+function Address({ link, url, delivery }: AddressProps) {
+  const message = useMessage(link, url, delivery?.locale);
   return (
     <Stack gap="xs">
       <TextInput
@@ -55,7 +62,7 @@ function Address({ link, url }: { link: Link; url: string }) {
 }
 
 /** The words of a chat message about this link, with its address. */
-function useMessage(link: Link, url: string): string | null {
+function useMessage(link: Link, url: string, locale: string | null | undefined): string | null {
   const body: PreviewRequest = {
     channel: "chat",
     amount: link.amount - link.amount_paid,
@@ -63,6 +70,9 @@ function useMessage(link: Link, url: string): string | null {
     description: link.description,
     reference: link.reference,
     name: link.customer?.name,
+    language: locale ?? link.locale ?? link.customer?.locale,
+    words: link.session_words,
+    expires_at: link.expires_at,
   };
   const words = useQuery({
     queryKey: ["preview", JSON.stringify(body)],

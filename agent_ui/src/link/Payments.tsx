@@ -25,7 +25,7 @@ export function Payments({ payments, error }: PaymentsProps) {
     <Panel title="Payments">
       <ErrorNote error={error} />
       {!payments && !error && <Skeleton height={48} />}
-      {payments?.length === 0 && (
+      {payments?.length === 0 && !error && (
         <Text size="sm" c="dimmed">
           The customer has not tried to pay yet.
         </Text>

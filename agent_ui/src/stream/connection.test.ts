@@ -127,6 +127,20 @@ describe("EventStream", () => {
     expect(connections.at(-1)).toBe("live");
   });
 
+  it("says offline at once when the browser knows, and opens anew from the last id", () => {
+    const { stream, connections } = listen();
+    last().onopen?.();
+    last().tell(7, {});
+    const before = last();
+    stream.lost();
+    expect(connections).toEqual(["live", "offline"]);
+    expect(before.readyState).toBe(before.CLOSED);
+    expect(last().address).toBe("/stream?payment_link=plink_1&last_event_id=7");
+    last().onopen?.();
+    vi.advanceTimersByTime(OFFLINE_AFTER_MS * 2);
+    expect(connections).toEqual(["live", "offline", "live"]);
+  });
+
   it("is quiet once closed", () => {
     const { stream, connections } = listen();
     last().refuse();

@@ -58,6 +58,12 @@ export class EventStream {
     this.#source = source;
   }
 
+  /** The browser says that the network is gone, which the source may not feel for long. A new one will. */
+  lost(): void {
+    this.#listener.onConnection("offline");
+    this.open();
+  }
+
   close(): void {
     this.#drop();
     clearTimeout(this.#offlineTimer);

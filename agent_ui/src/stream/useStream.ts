@@ -52,14 +52,19 @@ function watchTab(stream: EventStream): () => void {
       stream.open();
     }
   };
+  const offline = () => {
+    if (!closed) stream.lost();
+  };
   const backOnline = () => {
     if (!closed) stream.open();
   };
   document.addEventListener("visibilitychange", looked);
+  window.addEventListener("offline", offline);
   window.addEventListener("online", backOnline);
   return () => {
     clearTimeout(closing);
     document.removeEventListener("visibilitychange", looked);
+    window.removeEventListener("offline", offline);
     window.removeEventListener("online", backOnline);
   };
 }
