@@ -93,7 +93,6 @@ def migrate() -> None:
 def seed(as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False) -> None:
     """A demo merchant, once; run again, the same merchant with fresh secrets."""
     settings = load()
-    _prepare(settings, migrating=settings.sqlite)
     seeded = _plant(settings)
     if as_json:
         sys.stdout.write(json.dumps(seeded.form(settings)) + "\n")
@@ -182,8 +181,16 @@ def _prepare(settings: Settings, *, migrating: bool) -> None:
 def _plant(settings: Settings) -> Seeded:
     if settings.production:
         _fail("A demo merchant has no place in production")
-    with _database(settings) as db:
+    with _migrated(settings) as db:
         return plant(db, settings.keyring)
+
+
+@contextmanager
+def _migrated(settings: Settings) -> Iterator[Database]:
+    """For commands that somebody gives first of all: a new SQLite file is brought up on the way."""
+    _prepare(settings, migrating=settings.sqlite)
+    with _database(settings) as db:
+        yield db
 
 
 @contextmanager
@@ -229,8 +236,8 @@ def _fail(reasons: str) -> NoReturn:
 
 
 app.add_typer(audit_commands(load), name="audit")
-app.add_typer(merchant_commands(load, _database), name="merchant")
-app.add_typer(agent_commands(load, _database), name="agent")
+app.add_typer(merchant_commands(load, _migrated), name="merchant")
+app.add_typer(agent_commands(load, _migrated), name="agent")
 app.command("reconcile")(reconcile_command(load))
 doctor_app.command("domain")(doctor_domain_command(load))
 app.add_typer(doctor_app, name="doctor")

@@ -33,9 +33,8 @@ def test_a_merchant_is_made_and_its_people_come_and_go(
     tmp_path: Path, name: str, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue(name)
-    assert "paylink migrate" in refused(
-        f"sqlite:///{tmp_path / 'new.db'}", "agent", "disable", "--email", "a@b.example"
-    )
+    new = f"sqlite:///{tmp_path / 'new.db'}"
+    assert "no agent a@b.example" in refused(new, "agent", "disable", "--email", "a@b.example")
     ann = made(url, "merchant", "create", "--name", "Acme", "--email", "Ann@Example.com", "--agent-name", "Ann")
     bob = made(url, "agent", "add", "--merchant", ann["Merchant"], "--email", "bob@example.com")
     assert ann["Email"] == "ann@example.com"
