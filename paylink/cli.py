@@ -24,6 +24,7 @@ from paylink.config import Settings, UnsafeSettings
 from paylink.db import CommitFailed, Database
 from paylink.doctor_command import command as doctor_domain_command
 from paylink.kit import logs
+from paylink.kit.terminal import fail
 from paylink.main import Role, refuse_unsafe, serve
 from paylink.people_command import agent_commands, merchant_commands
 from paylink.reconcile_command import command as reconcile_command
@@ -43,7 +44,6 @@ app = typer.Typer(
 )
 doctor_app = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 out = Console()
-err = Console(stderr=True)
 
 
 def _say_version(wanted: bool) -> None:
@@ -93,6 +93,7 @@ def migrate() -> None:
 def seed(as_json: Annotated[bool, typer.Option("--json", help="For programs")] = False) -> None:
     """A demo merchant, once; run again, the same merchant with fresh secrets."""
     settings = load()
+    _prepare(settings, migrating=settings.sqlite)
     seeded = _plant(settings)
     if as_json:
         sys.stdout.write(json.dumps(seeded.form(settings)) + "\n")
@@ -141,9 +142,9 @@ def load(role: Role | None = None) -> Settings:
             refuse_unsafe(settings, role)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
-        _fail("\n".join(_words(problem["loc"], problem["msg"]) for problem in problems))
+        fail("\n".join(_words(problem["loc"], problem["msg"]) for problem in problems))
     except UnsafeSettings as error:
-        _fail(str(error))
+        fail(str(error))
     json_lines = settings.log_json if settings.log_json is not None else settings.production
     logs.configure(level=settings.log_level, json=json_lines)
     return settings
@@ -163,7 +164,7 @@ def _run(settings: Settings, role: Role, seeded: Seeded | None) -> None:
         with suppress(KeyboardInterrupt):
             uvloop.run(serve(settings, role, ready=ready))
     except UnsafeSettings as error:
-        _fail(str(error))
+        fail(str(error))
     except (SQLAlchemyError, CommitFailed) as error:
         _fail_with_database(settings, error)
 
@@ -173,15 +174,15 @@ def _prepare(settings: Settings, *, migrating: bool) -> None:
     with _database(settings) as db:
         # Asked before it is migrated as well: the job system would tell of a database that is away at length.
         if not db.transact_sync(is_current) and not migrating:
-            _fail("The database is not at the newest schema: run `paylink migrate`")
+            fail("The database is not at the newest schema: run `paylink migrate`")
         if migrating:
             bring_up(db)
 
 
 def _plant(settings: Settings) -> Seeded:
     if settings.production:
-        _fail("A demo merchant has no place in production")
-    with _migrated(settings) as db:
+        fail("A demo merchant has no place in production")
+    with _database(settings) as db:
         return plant(db, settings.keyring)
 
 
@@ -225,14 +226,7 @@ def _words(name: tuple[int | str, ...], message: str) -> str:
 def _fail_with_database(settings: Settings, error: Exception) -> NoReturn:
     from paylink.doctor import database_trouble  # noqa: PLC0415 - see the doctor
 
-    _fail(f"PAYLINK_DATABASE_URL: {database_trouble(settings, error)}")
-
-
-def _fail(reasons: str) -> NoReturn:
-    """Each line of ``reasons`` is one; they are shown as they are, without mark-up or folds."""
-    for reason in reasons.splitlines():
-        err.print("[red]✗[/red]", Text(reason), soft_wrap=True)
-    raise typer.Exit(2) from None
+    fail(f"PAYLINK_DATABASE_URL: {database_trouble(settings, error)}")
 
 
 app.add_typer(audit_commands(load), name="audit")

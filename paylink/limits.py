@@ -61,9 +61,9 @@ class Limits:
         """Counts from nought again, once a guess has turned out to be none."""
         if not self._enabled:
             return
-        await self._here.clear(rule, *key)
-        with suppress(Exception):  # as above
-            await self._shared.clear(rule, *key)
+        for limiter in {self._here, self._shared}:
+            with suppress(Exception):  # as above
+                await limiter.clear(rule, *key)
 
 
 async def _hit(limiter: MovingWindowRateLimiter, rule: RateLimitItem, *key: str) -> float | None:

@@ -5,7 +5,7 @@ A password is made here, printed once and kept as its hash alone. Whoever gets a
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import sqlalchemy as sa
 import typer
@@ -21,9 +21,11 @@ from paylink.audit.models import Action
 from paylink.config import Settings
 from paylink.customers.addresses import Email
 from paylink.db import Database
+from paylink.errors import Conflict, NotFound
 from paylink.kit.clock import utcnow
 from paylink.kit.crypto import random_text
 from paylink.kit.ids import new_id
+from paylink.kit.terminal import fail
 
 OPERATOR = "operator"
 PASSWORD_BYTES = 12
@@ -33,7 +35,7 @@ AgentName = Annotated[str, typer.Option("--agent-name", help="What colleagues re
 Address = Annotated[str, typer.Option("--email", help="Their e-mail, which they sign in with")]
 
 Opened = Callable[[Settings], AbstractContextManager[Database]]
-out, err = Console(soft_wrap=True, markup=False, highlight=False), Console(stderr=True, soft_wrap=True)
+out = Console(soft_wrap=True, markup=False, highlight=False)
 _email: TypeAdapter[str] = TypeAdapter(Email)
 
 
@@ -50,7 +52,7 @@ def merchant_commands(load: Callable[[], Settings], opened: Opened) -> typer.Typ
         """Make a merchant and its first agent; prints the agent's password, once."""
         settings, address, title = load(), _checked(email), name.strip()
         if not title:
-            _fail("The merchant needs a name")
+            fail("The merchant needs a name")
 
         def work(session: Session, password_hash: str) -> str:
             merchant = Merchant(id=new_id("mer"), name=title)
@@ -74,7 +76,7 @@ def agent_commands(load: Callable[[], Settings], opened: Opened) -> typer.Typer:
 
         def work(session: Session, password_hash: str) -> str:
             if session.get(Merchant, merchant) is None:
-                _fail(f"There is no merchant {merchant}")
+                raise NotFound(f"There is no merchant {merchant}")
             return _add(session, settings, merchant, address, agent_name, password_hash)
 
         _with_password(settings, opened, address, work)
@@ -101,8 +103,7 @@ def agent_commands(load: Callable[[], Settings], opened: Opened) -> typer.Typer:
             agent.disabled_at = agent.disabled_at or utcnow()
             return _signed_out(session, settings, agent, Action.AGENT_DISABLED)
 
-        with opened(settings) as db:
-            merchant = db.transact_sync(work)
+        merchant = _done(settings, opened, work)
         out.print(f"{address} of {merchant} cannot sign in any more.")
 
     return app
@@ -111,12 +112,16 @@ def agent_commands(load: Callable[[], Settings], opened: Opened) -> typer.Typer:
 def _with_password(settings: Settings, opened: Opened, address: str, work: Callable[[Session, str], str]) -> None:
     secret = random_text(PASSWORD_BYTES)
     password_hash = service.hash_password(secret)
+    merchant = _done(settings, opened, lambda session: work(session, password_hash))
+    out.print(f"Merchant  {merchant}\nConsole   {settings.console_url}\nEmail     {address}\nPassword  {secret}")
+
+
+def _done(settings: Settings, opened: Opened, work: Callable[[Session], str]) -> str:
     with opened(settings) as db:
         try:
-            merchant = db.transact_sync(lambda session: work(session, password_hash))
-        except IntegrityError:
-            _fail(f"{address} is an agent already")
-    out.print(f"Merchant  {merchant}\nConsole   {settings.console_url}\nEmail     {address}\nPassword  {secret}")
+            return db.transact_sync(work)
+        except (NotFound, Conflict) as error:
+            fail(error.detail)
 
 
 def _add(session: Session, settings: Settings, merchant_id: str, address: str, name: str, password_hash: str) -> str:
@@ -128,7 +133,10 @@ def _add(session: Session, settings: Settings, merchant_id: str, address: str, n
         password_hash=password_hash,
     )
     session.add(agent)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:
+        raise Conflict(f"{address} is an agent already") from None
     _note(session, settings, agent, Action.AGENT_ADDED)
     return merchant_id
 
@@ -136,7 +144,7 @@ def _add(session: Session, settings: Settings, merchant_id: str, address: str, n
 def _known(session: Session, address: str) -> Agent:
     agent = session.scalars(sa.select(Agent).where(Agent.email == address)).one_or_none()
     if agent is None:
-        _fail(f"There is no agent {address}")
+        raise NotFound(f"There is no agent {address}")
     return agent
 
 
@@ -163,9 +171,4 @@ def _checked(email: str) -> str:
     try:
         return _email.validate_python(email).lower()
     except ValidationError as error:
-        _fail(f"--email: {error.errors(include_input=False)[0]['msg']}")
-
-
-def _fail(message: str) -> NoReturn:
-    err.print(f"[red]✗[/red] {message}")
-    raise typer.Exit(2)
+        fail(f"--email: {error.errors(include_input=False)[0]['msg']}")

@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import DataError, DBAPIError
-from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
@@ -119,8 +118,8 @@ def install(app: FastAPI) -> None:
         return problem(error)
 
     @app.exception_handler(RequestValidationError)
-    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
-        if _unread(request, error):
+    async def on_invalid(_request: Request, error: RequestValidationError) -> Response:
+        if isinstance(error.body, bytes) and error.body:  # handed on as it came: not JSON by its own word
             return problem(UnsupportedMediaType("Send the body as JSON, with Content-Type: application/json"))
         return problem(_from_validation(error.errors()))
 
@@ -155,13 +154,6 @@ def _from_http(error: HTTPException) -> PaylinkError:
     shown = PaylinkError(str(error.detail), code=status.name.lower())
     shown.status, shown.title = status.value, status.phrase
     return shown
-
-
-def _unread(request: Request, error: RequestValidationError) -> bool:
-    """Whether there was a body that FastAPI has not taken for JSON: it is handed on as it came."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    json_said = kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
-    return isinstance(error.body, bytes | FormData) and bool(error.body) and not json_said
 
 
 def _from_validation(errors: Sequence[Any]) -> PaylinkError:

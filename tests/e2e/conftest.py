@@ -72,9 +72,17 @@ def signed_in(shop: Shop, browser: Browser) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def desk(signed_in: Desk) -> Iterator[Desk]:
+def forgiven() -> tuple[str, ...]:
+    """What a module's tests bring the browser to complain of, in parts of its words."""
+    return ()
+
+
+@pytest.fixture
+def desk(signed_in: Desk, forgiven: tuple[str, ...]) -> Iterator[Desk]:
     yield signed_in
-    assert signed_in.browser.faults == []
+    faults = [fault for fault in signed_in.browser.faults if not any(words in fault for words in forgiven)]
+    signed_in.browser.faults.clear()
+    assert faults == []
 
 
 @contextmanager

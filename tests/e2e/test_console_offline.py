@@ -25,12 +25,14 @@ def shop(sqlite_shop: Shop) -> Shop:
 
 
 @pytest.fixture
-def desk(signed_in: Desk) -> Iterator[Desk]:
-    yield signed_in
-    signed_in.browser.context.set_offline(False)
-    faults = [fault for fault in signed_in.browser.faults if not any(name in fault for name in LOST)]
-    signed_in.browser.faults.clear()
-    assert faults == []
+def forgiven() -> tuple[str, ...]:
+    return LOST
+
+
+@pytest.fixture
+def desk(desk: Desk) -> Iterator[Desk]:
+    yield desk
+    desk.browser.context.set_offline(False)
 
 
 def test_what_was_asked_for_without_a_network_is_not_done_when_it_returns(shop: Shop, visit: Visit, desk: Desk) -> None:
